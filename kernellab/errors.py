@@ -1,0 +1,123 @@
+"""What can go wrong, one type a cause. Everything derives from :class:`KernelLabError`.
+
+Each has an ``exit_code``: what ``kernellab run`` ends with when it meets that error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .protocol import Frame
+
+
+class KernelLabError(Exception):
+    """The base of all errors that kernellab raises on purpose."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UsageError(KernelLabError):
+    """A name, path, option or argument that cannot be used; the message says what can."""
+
+
+class ToolchainError(KernelLabError):
+    """No Rust that can build a driver, or a step of the set-up failed; says how to mend it."""
+
+    exit_code = 1
+
+
+class BuildError(KernelLabError):
+    """The cell does not compile or link.
+
+    ``diagnostics`` are the compiler's messages in order, each with ``text`` (plain), ``ansi``,
+    ``html`` and the cell's ``line`` (0 where none).
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, diagnostics: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = tuple(diagnostics)
+
+
+class LoadError(KernelLabError):
+    """The file is not a driver this target can load: a damaged image, a missing import."""
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        #: Imports that the target does not have, as ``module!name``.
+        self.missing = tuple(missing)
+
+
+class NtStatusError(KernelLabError):
+    """A driver or the kernel answered with a failure NTSTATUS."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, status: int, name: str = "") -> None:
+        super().__init__(message)
+        #: The NTSTATUS as an unsigned 32-bit number.
+        self.status = status & 0xFFFFFFFF
+        #: Its name, ``STATUS_…``, or the number in hexadecimal.
+        self.name = name or f"{self.status:#010x}"
+
+
+class Bugcheck(KernelLabError):
+    """The target's kernel bug-checked."""
+
+    exit_code = 4
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int,
+        name: str,
+        parameters: Sequence[int] = (),
+        frames: Sequence[Frame] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.name = name
+        self.parameters = tuple(parameters)
+        #: Innermost first; ``file`` is ``cell`` for the notebook cell's own lines.
+        self.frames = tuple(frames)
+
+
+class TargetLost(KernelLabError):
+    """The target's endpoint ended or cannot be reached."""
+
+    exit_code = 7
+
+
+class TargetTimeout(KernelLabError):
+    """Driver code (or the target) took longer than allowed.
+
+    ``frames`` show where the driver was, when the target could tell.
+    """
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, frames: Sequence[Frame] = ()) -> None:
+        super().__init__(message)
+        self.frames = tuple(frames)
+
+
+class TargetStopped(KernelLabError):
+    """The machine has stopped (bug check, time-out, interrupt) and was not rebooted yet."""
+
+    exit_code = 7
+
+
+class Unsupported(KernelLabError):
+    """This target cannot do what was asked; the message names one that can where there is one."""
+
+
+class VerifierError(KernelLabError):
+    """A verifier rule was broken (raised only where asked for; else see ``violations``)."""
+
+    exit_code = 5

@@ -1,0 +1,332 @@
+"""The one vocabulary between kernellab and a target's endpoint.
+
+An endpoint (the simulator's subprocess, or the guest agent on Wine and Windows) is a
+program with a pair of byte streams. Every line on them is one JSON object in UTF-8:
+
+=========  ==================================================================
+request    ``{"id": 7, "command": "load", …}``           client to endpoint
+reply      ``{"reply": 7, "ok": true, …}``               endpoint to client
+           ``{"reply": 7, "ok": false, "error": {…}}``   see :class:`Failure`
+event      ``{"event": "dbgprint", "seq": 1, …}``        endpoint to client
+=========  ==================================================================
+
+Requests are answered in any order; events carry a sequence number that grows by one for
+each event of the stream, so that loss is never silent. Bytes travel as base64, addresses
+as ``"0x…"`` text. Unknown fields are ignored: either side may be newer.
+
+Commands and their fields (all replies are empty where nothing is named):
+
+=============  ==============================================  ===========================
+command        fields                                          reply
+=============  ==============================================  ===========================
+``hello``                                                      ``protocol endpoint features``
+``put``        ``file offset data``  (chunks of an image)      ``size`` (bytes so far)
+``load``       ``driver file timeout budget``                  ``status base size``
+``unload``     ``driver timeout``                              ``status``
+``open``       ``path timeout``  (``\\\\.\\Name``)               ``handle``
+``close``      ``handle timeout``
+``read``       ``handle length offset timeout``                ``data information``
+``write``      ``handle data offset timeout``                  ``information``
+``ioctl``      ``handle code data out_size timeout``           ``data information``
+``status``                                                     ``state drivers devices …``
+``interrupt``  (answered at once, whatever else is running)
+``reboot``     (a fresh machine; all drivers are gone)
+``shutdown``   (reply, then the process ends)
+=============  ==============================================  ===========================
+
+``timeout`` is wall-clock seconds that driver code may run for this request, ``budget`` a
+number of guest instructions. After a bug check, a time-out or an interrupt inside driver code
+the machine is *stopped*: everything but ``hello status reboot shutdown interrupt`` fails with
+kind ``stopped`` until ``reboot``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+VERSION: Final = 1
+
+#: Longest line either side accepts, bytes. A longer one is a protocol error, not memory.
+MAX_LINE: Final = 8 * 1024 * 1024
+
+#: Bytes of an image in one ``put``: below the smallest envelope of any transport.
+PUT_CHUNK: Final = 48 * 1024
+
+#: DbgPrint's component and level for what ``println!`` prints (DPFLTR_IHVDRIVER_ID, ERROR).
+DPFLTR_IHVDRIVER_ID: Final = 77
+DPFLTR_ERROR_LEVEL: Final = 0
+
+COMMANDS: Final = frozenset(
+    "hello put load unload open close read write ioctl status interrupt reboot shutdown".split()
+)
+
+#: What can go wrong with a request; the client turns each into one exception type.
+FAILURE_KINDS: Final = frozenset(
+    {
+        "load",  # not a driver image, or an import that the target does not have
+        "ntstatus",  # the driver (or the I/O manager) answered with a failure: ``status``
+        "bugcheck",  # the machine bug-checked while this request ran
+        "timeout",  # driver code ran past its time or instruction budget: ``frames``
+        "interrupted",  # ``interrupt`` stopped driver code: ``frames``
+        "stopped",  # the machine has stopped; reboot it
+        "usage",  # unknown command, handle or driver, or a field of the wrong type
+        "unsupported",  # this target cannot do that
+        "internal",  # a defect of the endpoint itself
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One stack frame, innermost first in a list.
+
+    An endpoint gives ``module``, ``rva`` and ``address``; the client adds ``function``,
+    ``file`` and ``line`` from the driver's PDB (one address can become several frames,
+    ``inlined`` ones first). ``file`` is ``cell`` for the notebook cell, whose magic's own
+    line is line 1.
+    """
+
+    address: str = "0x0"
+    module: str = ""
+    rva: int = 0
+    function: str = ""
+    file: str = ""
+    line: int = 0
+    inlined: bool = False
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file and self.line else ""
+        name = self.function or f"{self.module or '?'}+{self.rva:#x}"
+        return f"{name} at {place}" if place else name
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What every event has: ``seq`` (from 1, per stream) and the driver's name."""
+
+    kind: ClassVar[str] = ""
+    seq: int = 0
+    driver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State(Event):
+    """A driver changed state: ``loaded`` (mapped), ``running``, ``unloaded`` or ``failed``."""
+
+    kind: ClassVar[str] = "state"
+    state: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DbgPrint(Event):
+    """One DbgPrint call's text (newline kept as printed, at most 512 bytes of it).
+
+    ``time`` is seconds since the target started (virtual on ``sim``), ``level`` 0 to 31 and
+    ``component`` as in DbgPrintEx, ``irql`` 0 to 15. ``text`` is any Unicode, hostile too:
+    bytes that are not UTF-8 arrive as ``\\xNN``.
+    """
+
+    kind: ClassVar[str] = "dbgprint"
+    text: str = ""
+    time: float = 0.0
+    level: int = 0
+    component: int = 0
+    irql: int = 0
+    thread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Violation(Event):
+    """A verifier rule was broken."""
+
+    kind: ClassVar[str] = "violation"
+    rule: str = ""
+    message: str = ""
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BugcheckEvent(Event):
+    """The machine bug-checked. ``code`` and ``parameters`` as hexadecimal text.
+
+    ``message`` is one sentence on what happened; ``instruction`` the disassembled faulting
+    instruction, ``registers`` their values by lower-case name, where the target knows them.
+    """
+
+    kind: ClassVar[str] = "bugcheck"
+    code: str = "0x0"
+    name: str = ""
+    parameters: tuple[str, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    message: str = ""
+    instruction: str = ""
+    registers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped(Event):
+    """``count`` events were lost before this one."""
+
+    kind: ClassVar[str] = "dropped"
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent(Event):
+    """Something failed outside the driver's own log."""
+
+    kind: ClassVar[str] = "error"
+    error: str = ""
+    message: str = ""
+    frames: tuple[Frame, ...] = ()
+
+
+EVENTS: Final[Mapping[str, type[Event]]] = {
+    cls.kind: cls for cls in (State, DbgPrint, Violation, BugcheckEvent, Dropped, ErrorEvent)
+}
+
+# An error event's own ``kind`` field is called ``error`` on the class, which has a ``kind``.
+_RENAMED: Final = {"error": {"kind": "error"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The ``error`` of a failed reply: ``kind`` is one of :data:`FAILURE_KINDS`."""
+
+    kind: str
+    message: str
+    status: int = 0
+    frames: tuple[Frame, ...] = ()
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ProtocolError(ValueError):
+    """A line that is not of this vocabulary. Never leaves the session: it is counted there."""
+
+
+def _frames(value: object) -> tuple[Frame, ...]:
+    if not isinstance(value, list | tuple):
+        raise ProtocolError("frames are not a list")
+    out = []
+    for item in value:
+        if not isinstance(item, dict):
+            raise ProtocolError("a frame is not an object")
+        out.append(_build(Frame, item, {}))
+    return tuple(out)
+
+
+def _build(cls: type[Any], fields: Mapping[str, Any], renamed: Mapping[str, str]) -> Any:
+    """Make ``cls`` from JSON ``fields``, each checked against the default's type."""
+    values: dict[str, Any] = {}
+    for key, value in fields.items():
+        name = renamed.get(key, key)
+        spec = cls.__dataclass_fields__.get(name)
+        if spec is None:
+            continue
+        if name == "frames":
+            value = _frames(value)
+        elif name == "parameters":
+            if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+                raise ProtocolError(f"{name} is not a list of strings")
+            value = tuple(value)
+        elif name in ("registers", "detail"):
+            if not isinstance(value, dict):
+                raise ProtocolError(f"{name} is not an object")
+        else:
+            value = _scalar(name, value, _SCALARS[name])
+        values[name] = value
+    return cls(**values)
+
+
+_SCALARS: Final[Mapping[str, type]] = {
+    **dict.fromkeys("seq rva line level component irql thread count status_code".split(), int),
+    **dict.fromkeys(
+        "driver state status text rule message code name instruction error"
+        " address module function file kind".split(),
+        str,
+    ),
+    "time": float,
+    "inlined": bool,
+}
+
+
+def _scalar(name: str, value: object, wanted: type) -> Any:
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise ProtocolError(f"{name} is {type(value).__name__}, not {wanted.__name__}")
+    return value
+
+
+def decode_line(line: bytes) -> dict[str, Any]:
+    """One line as a JSON object, or :class:`ProtocolError`."""
+    if len(line) > MAX_LINE:
+        raise ProtocolError(f"a line of {len(line)} bytes (at most {MAX_LINE})")
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ProtocolError("not a JSON object")
+    return value
+
+
+def encode_line(message: Mapping[str, Any]) -> bytes:
+    """A message as one line, newline included. ASCII only, keys in the order given."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def parse_event(message: Mapping[str, Any]) -> Event:
+    """The event in a decoded line; unknown fields are dropped, unknown kinds refused."""
+    kind = message.get("event")
+    cls = EVENTS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise ProtocolError(f"unknown event {kind!r}")
+    fields = {k: v for k, v in message.items() if k != "event"}
+    event: Event = _build(cls, fields, _RENAMED.get(cls.kind, {}))
+    return event
+
+
+def parse_failure(message: object) -> Failure:
+    """The ``error`` object of a failed reply."""
+    if not isinstance(message, dict):
+        raise ProtocolError("error is not an object")
+    known = {"kind", "message", "status", "frames"}
+    status = message.get("status", 0)
+    return Failure(
+        kind=_scalar("kind", message.get("kind", "internal"), str),
+        message=_scalar("message", message.get("message", ""), str),
+        status=_scalar("status", status, int),
+        frames=_frames(message.get("frames", [])),
+        detail={k: v for k, v in message.items() if k not in known},
+    )
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """The event as the JSON object that ``--json`` prints and endpoints send."""
+    out: dict[str, Any] = {"event": event.kind, "seq": event.seq}
+    back = {v: k for k, v in _RENAMED.get(event.kind, {}).items()}
+    for name in event.__dataclass_fields__:
+        if name == "seq":
+            continue
+        value = getattr(event, name)
+        if name == "frames":
+            value = [frame_fields(f) for f in value]
+        elif isinstance(value, tuple):
+            value = list(value)
+        elif isinstance(value, Mapping):
+            value = dict(value)
+        if value == "" or (name in ("registers",) and not value):
+            continue
+        out[back.get(name, name)] = value
+    return out
+
+
+def frame_fields(frame: Frame) -> dict[str, Any]:
+    """A frame as JSON; what is not known is left out."""
+    fields = {name: getattr(frame, name) for name in Frame.__dataclass_fields__}
+    return {k: v for k, v in fields.items() if v or k == "address"}
