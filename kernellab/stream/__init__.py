@@ -1,0 +1,5 @@
+"""Events become a log. See :mod:`kernellab.stream.log`."""
+
+from .log import DbgLog
+
+__all__ = ["DbgLog"]

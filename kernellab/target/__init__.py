@@ -1,0 +1,1 @@
+"""Targets: where a driver is loaded. See :mod:`kernellab.target.base`."""

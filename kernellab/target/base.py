@@ -1,0 +1,53 @@
+"""What a target is: something that can start an endpoint and hand over its pair of streams.
+
+A target module knows nothing of panes, drivers or events. Others can ship theirs by an entry
+point in the group ``kernellab.targets`` whose value is a :class:`TargetKind` subclass.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, BinaryIO, ClassVar
+
+
+class Endpoint(ABC):
+    """A started endpoint: a pair of byte streams and the means to end it."""
+
+    reader: BinaryIO
+    writer: BinaryIO
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether it still runs."""
+
+    @abstractmethod
+    def stop(self, grace: float = 0.5) -> None:
+        """End it: ask, wait ``grace`` seconds, then force. Safe to call twice; never raises."""
+
+    def last_words(self) -> str:
+        """The end of what it wrote on standard error: for the message when it was lost."""
+        return ""
+
+
+class TargetKind(ABC):
+    """One way of running drivers. Stateless but for what it keeps warm."""
+
+    #: What users write: ``--target sim``.
+    name: ClassVar[str]
+    #: One line for ``kernellab targets`` and tab completion.
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def start(self, **options: Any) -> Endpoint:
+        """Start an endpoint. Raises TargetLost with what to do when it cannot."""
+
+    def state(self) -> str:
+        """One word or line on whether it can be used now: ``ready``, or what is missing."""
+        return "ready"
+
+    def warm(self) -> None:
+        """Get ready for the next :meth:`start`, in the background. Cheap to call often."""
+
+    def cool(self) -> None:
+        """Let go of what :meth:`warm` holds."""

@@ -1,0 +1,46 @@
+"""The targets by name: the built-in ones, and those that other packages bring."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from importlib.metadata import entry_points
+
+from ..errors import TargetLost, UsageError
+from .base import TargetKind
+from .simulator import Sim
+
+_BUILT_IN: tuple[type[TargetKind], ...] = (Sim,)
+_lock = threading.Lock()
+_kinds: dict[str, TargetKind] = {}
+
+
+@cache
+def _plugins() -> dict[str, type[TargetKind]]:
+    found: dict[str, type[TargetKind]] = {}
+    for entry in entry_points(group="kernellab.targets"):
+        try:
+            kind = entry.load()
+        except Exception as error:  # a plug-in's import can fail in any way
+            raise TargetLost(f"the target {entry.name!r} cannot be imported: {error}") from error
+        found[entry.name] = kind
+    return found
+
+
+def names() -> list[str]:
+    """The names that ``--target`` takes, built-in ones first."""
+    built_in = [kind.name for kind in _BUILT_IN]
+    return built_in + sorted(e.name for e in entry_points(group="kernellab.targets"))
+
+
+def get(name: str) -> TargetKind:
+    """The one instance of the target ``name``; UsageError lists the names there are."""
+    with _lock:
+        if name not in _kinds:
+            classes = {kind.name: kind for kind in _BUILT_IN}
+            if name not in classes and name in names():
+                classes.update(_plugins())
+            if name not in classes:
+                raise UsageError(f"there is no target {name!r}; there are: {', '.join(names())}")
+            _kinds[name] = classes[name]()
+        return _kinds[name]

@@ -1,0 +1,52 @@
+"""The ``sim`` target: the built-in simulated NT kernel, in a subprocess."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+from .base import Endpoint, TargetKind
+from .process import ProcessEndpoint
+
+
+class Sim(TargetKind):
+    """A simulated NT kernel on this computer: no VM, no administrator rights."""
+
+    name = "sim"
+    summary = "the built-in simulated NT kernel (no VM needed; the default)"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spare: ProcessEndpoint | None = None
+
+    def start(self, **options: Any) -> Endpoint:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            if spare.alive:
+                return spare
+            spare.stop()
+        return _spawn()
+
+    def warm(self) -> None:
+        """Keep one started simulator at hand: the next :meth:`start` costs nothing."""
+        with self._lock:
+            if self._spare is None or not self._spare.alive:
+                self._spare = _spawn()
+
+    def cool(self) -> None:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.stop()
+
+
+def _spawn() -> ProcessEndpoint:
+    # -P: a file called unicorn.py beside the notebook must not be imported instead.
+    # The hash seed is fixed because sim promises the same log for the same run.
+    return ProcessEndpoint(
+        [sys.executable, "-P", "-m", "kernellab.target.sim"],
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+    )
