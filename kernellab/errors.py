@@ -17,6 +17,9 @@ class KernelLabError(Exception):
 
     exit_code: ClassVar[int] = 2
 
+    #: The driver that was being loaded or run, with its log so far, where there is one.
+    driver: Any = None
+
 
 class UsageError(KernelLabError):
     """A name, path, option or argument that cannot be used; the message says what can."""

@@ -44,7 +44,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, Final
 
 VERSION: Final = 1
@@ -114,7 +115,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class State(Event):
-    """A driver changed state: ``loaded`` (mapped), ``running``, ``unloaded`` or ``failed``."""
+    """A driver changed state: ``loaded`` (mapped), ``running``, ``unloaded`` or ``failed``.
+
+    With no driver named, ``rebooted``: the machine started afresh, all drivers are gone.
+    """
 
     kind: ClassVar[str] = "state"
     state: str = ""
@@ -219,13 +223,18 @@ def _frames(value: object) -> tuple[Frame, ...]:
     return tuple(out)
 
 
-def _build(cls: type[Any], fields: Mapping[str, Any], renamed: Mapping[str, str]) -> Any:
-    """Make ``cls`` from JSON ``fields``, each checked against the default's type."""
+@cache
+def _names(cls: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls))
+
+
+def _build(cls: type[Any], given: Mapping[str, Any], renamed: Mapping[str, str]) -> Any:
+    """Make ``cls`` from what JSON gave, each field checked against the default's type."""
     values: dict[str, Any] = {}
-    for key, value in fields.items():
+    names = _names(cls)
+    for key, value in given.items():
         name = renamed.get(key, key)
-        spec = cls.__dataclass_fields__.get(name)
-        if spec is None:
+        if name not in names:
             continue
         if name == "frames":
             value = _frames(value)
@@ -286,8 +295,8 @@ def parse_event(message: Mapping[str, Any]) -> Event:
     cls = EVENTS.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise ProtocolError(f"unknown event {kind!r}")
-    fields = {k: v for k, v in message.items() if k != "event"}
-    event: Event = _build(cls, fields, _RENAMED.get(cls.kind, {}))
+    given = {k: v for k, v in message.items() if k != "event"}
+    event: Event = _build(cls, given, _RENAMED.get(cls.kind, {}))
     return event
 
 
@@ -310,7 +319,7 @@ def event_fields(event: Event) -> dict[str, Any]:
     """The event as the JSON object that ``--json`` prints and endpoints send."""
     out: dict[str, Any] = {"event": event.kind, "seq": event.seq}
     back = {v: k for k, v in _RENAMED.get(event.kind, {}).items()}
-    for name in event.__dataclass_fields__:
+    for name in _names(type(event)):
         if name == "seq":
             continue
         value = getattr(event, name)
@@ -328,5 +337,5 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 def frame_fields(frame: Frame) -> dict[str, Any]:
     """A frame as JSON; what is not known is left out."""
-    fields = {name: getattr(frame, name) for name in Frame.__dataclass_fields__}
-    return {k: v for k, v in fields.items() if v or k == "address"}
+    known = {name: getattr(frame, name) for name in _names(Frame)}
+    return {k: v for k, v in known.items() if v or k == "address"}

@@ -40,6 +40,41 @@ class _Waiter:
     reply: dict[str, Any] | None = None
 
 
+class Pending:
+    """A request that was sent. Call :meth:`forget` when its reply no longer matters."""
+
+    def __init__(self, session: Session, command: str, number: int, waiter: _Waiter) -> None:
+        self._session = session
+        self._command = command
+        self._number = number
+        self._waiter = waiter
+
+    def result(self, wait: float) -> dict[str, Any]:
+        """The reply's fields, waiting up to ``wait`` seconds for them.
+
+        Raises :class:`RequestFailed` with the endpoint's answer, :class:`TargetTimeout` when
+        none came in time (it may be asked again), and :class:`TargetLost` when the stream
+        ended.
+        """
+        if not self._waiter.done.wait(wait):
+            raise TargetTimeout(f"the target did not answer {self._command!r} within {wait:g} s")
+        reply = self._waiter.reply
+        if reply is None:
+            raise TargetLost(self._session.lost or "the target's endpoint ended")
+        if reply.get("ok") is True:
+            return reply
+        try:
+            failure = protocol.parse_failure(reply.get("error"))
+        except ProtocolError as error:
+            message = f"the target's answer to {self._command!r} is damaged: {error}"
+            failure = Failure("internal", message)
+        raise RequestFailed(failure)
+
+    def forget(self) -> None:
+        """A reply that still comes is counted as malformed and dropped."""
+        self._session._forget(self._number)
+
+
 class Session:
     """Requests to one endpoint and the events that come from it.
 
@@ -68,12 +103,15 @@ class Session:
     # -- requests ---------------------------------------------------------------------------
 
     def request(self, command: str, *, wait: float, **fields: Any) -> dict[str, Any]:
-        """Send ``command`` and return its reply's fields.
+        """Send ``command`` and return its reply's fields: :meth:`start` and its ``result``."""
+        pending = self.start(command, **fields)
+        try:
+            return pending.result(wait)
+        finally:
+            pending.forget()
 
-        ``wait`` is how long to wait for the reply, seconds. Raises :class:`RequestFailed`
-        with the endpoint's answer, :class:`TargetTimeout` when none came in time, and
-        :class:`TargetLost` when the stream ended. A late reply is counted and dropped.
-        """
+    def start(self, command: str, **fields: Any) -> Pending:
+        """Send ``command`` and return at once. Raises :class:`TargetLost` without a stream."""
         waiter = _Waiter()
         with self._lock:
             if self._lost is not None:
@@ -81,31 +119,12 @@ class Session:
             number = self._next_id
             self._next_id += 1
             self._waiters[number] = waiter
-        try:
-            self._send({"id": number, "command": command, **_jsonable(fields)})
-            if not waiter.done.wait(wait):
-                raise TargetTimeout(f"the target did not answer {command!r} within {wait:g} s")
-        finally:
-            with self._lock:
-                self._waiters.pop(number, None)
-        reply = waiter.reply
-        if reply is None:
-            raise TargetLost(self._lost or "the target's endpoint ended")
-        if reply.get("ok") is True:
-            return reply
-        try:
-            failure = protocol.parse_failure(reply.get("error"))
-        except ProtocolError as error:
-            failure = Failure("internal", f"the target's answer to {command!r} is damaged: {error}")
-        raise RequestFailed(failure)
-
-    def post(self, command: str, **fields: Any) -> None:
-        """Send ``command`` without waiting for its reply (for ``interrupt``)."""
-        with self._lock:
-            number = self._next_id
-            self._next_id += 1
-            self._waiters[number] = _Waiter()
         self._send({"id": number, "command": command, **_jsonable(fields)})
+        return Pending(self, command, number, waiter)
+
+    def _forget(self, number: int) -> None:
+        with self._lock:
+            self._waiters.pop(number, None)
 
     def _send(self, message: dict[str, Any]) -> None:
         try:

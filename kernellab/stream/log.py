@@ -60,6 +60,11 @@ class DbgLog:
             self._closed = True
             self._changed.notify_all()
 
+    def reopen(self) -> None:
+        """The driver was loaded again: more will come."""
+        with self._changed:
+            self._closed = False
+
     # -- reading ------------------------------------------------------------------------------
 
     @property

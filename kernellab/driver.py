@@ -1,0 +1,185 @@
+"""A loaded driver, and an open handle to one of its devices, as Python objects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .errors import Bugcheck, KernelLabError, NtStatusError, TargetLost, TargetTimeout
+from .protocol import BugcheckEvent, DbgPrint, Event, State, Violation
+from .session import reply_bytes
+from .stream import DbgLog
+
+if TYPE_CHECKING:
+    from .build.symbols import Symbols
+    from .lab import Target
+
+
+class Driver:
+    """A driver on a target. Its log stays readable after it was unloaded."""
+
+    def __init__(self, target: Target, name: str, image: Path) -> None:
+        self.target = target
+        self.name = name
+        #: The ``.sys`` file that was loaded.
+        self.image = image
+        #: What it printed: :class:`~kernellab.stream.DbgLog`, live.
+        self.log = DbgLog()
+        #: What the verifier found in it.
+        self.violations: list[Violation] = []
+        #: The bug check it caused, if it did.
+        self.bugcheck: BugcheckEvent | None = None
+        #: ``new``, ``loading``, ``running``, ``unloaded``, ``failed``, ``bug check``,
+        #: ``timed out``, ``interrupted`` or ``gone`` (with its machine).
+        self.state = "new"
+        #: Why it failed, in a sentence; empty when it did not.
+        self.error = ""
+        #: Seconds on the wall clock: ``build``, ``load`` (DriverEntry's return), ``first_line``
+        #: (first DbgPrint seen here, counted from the start of the load).
+        self.timings: dict[str, float] = {}
+        self._symbols: Symbols | None = None
+        self._started = 0.0
+        self._on_state: Callable[[Driver], None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is loaded and its DriverEntry succeeded."""
+        return self.state == "running"
+
+    def unload(self, *, timeout: float | None = None) -> None:
+        """Run DriverUnload and take the driver away; does nothing when it is not running.
+
+        Raises NtStatusError when the driver has no DriverUnload, Bugcheck, TargetTimeout.
+        """
+        if not self.running:
+            return
+        try:
+            self.target.call("unload", timeout=timeout, driver=self.name)
+        except NtStatusError:
+            raise  # it is still there
+        except BaseException as error:
+            self._failed(error)
+            raise
+        self._set_state("unloaded")
+
+    def reload(self, *, timeout: float | None = None) -> None:
+        """Unload it where it runs and load the same image again; the log goes on."""
+        self.unload(timeout=timeout)
+        self.target.run(self, timeout=timeout)
+
+    def open(self, path: str | None = None, *, timeout: float | None = None) -> DeviceHandle:
+        r"""Open ``path``, or ``\\.\`` and this driver's name where none is given."""
+        return self.target.open(path or rf"\\.\{self.name}", timeout=timeout)
+
+    def __repr__(self) -> str:
+        lines = len(self.log.lines)
+        found = f", {len(self.violations)} violations" if self.violations else ""
+        why = f" ({self.error})" if self.error else ""
+        return (
+            f"<Driver {self.name} on {self.target.name}: {self.state}{why}, {lines} lines{found}>"
+        )
+
+    # -- kept up by the target ------------------------------------------------------------------
+
+    def _begin(self, symbols: Symbols | None) -> None:
+        self._symbols = symbols
+        self.log.reopen()
+        self._started = time.perf_counter()
+        self.timings.pop("first_line", None)
+        self.error, self.bugcheck = "", None
+        self._set_state("loading")
+
+    def _note(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.driver != self.name:
+                continue
+            if isinstance(event, DbgPrint):
+                if "first_line" not in self.timings:
+                    self.timings["first_line"] = time.perf_counter() - self._started
+            elif isinstance(event, Violation):
+                self.violations.append(event)
+            elif isinstance(event, BugcheckEvent):
+                self.bugcheck = event
+                self._set_state("bug check")
+            elif isinstance(event, State) and event.state == "running":
+                self.timings["load"] = time.perf_counter() - self._started
+                self._set_state("running")
+
+    def _failed(self, error: BaseException) -> None:
+        if isinstance(error, Bugcheck):
+            state = "bug check"
+        elif isinstance(error, TargetTimeout):
+            state = "timed out"
+        elif isinstance(error, KeyboardInterrupt):
+            state = "interrupted"
+        else:
+            state = "failed"
+        self.error = str(error) or state
+        if isinstance(error, KernelLabError):
+            error.driver = self
+        self._set_state(state)
+
+    def _gone(self) -> None:
+        if self.state in ("running", "loading"):
+            self._set_state("gone")
+        self.log.close()
+
+    def _set_state(self, state: str) -> None:
+        self.state = state
+        if self._on_state is not None:
+            self._on_state(self)
+
+
+class DeviceHandle:
+    """An open handle to a device (a FILE_OBJECT on the target). Close it, or use ``with``."""
+
+    def __init__(self, target: Target, path: str, handle: int) -> None:
+        self.target = target
+        self.path = path
+        self._handle: int | None = handle
+
+    def read(self, length: int, offset: int = 0, *, timeout: float | None = None) -> bytes:
+        """IRP_MJ_READ: up to ``length`` bytes, as many as the driver's Information says."""
+        return reply_bytes(self._call("read", timeout, length=length, offset=offset))
+
+    def write(self, data: bytes, offset: int = 0, *, timeout: float | None = None) -> int:
+        """IRP_MJ_WRITE: how many bytes the driver took (its Information)."""
+        reply = self._call("write", timeout, data=bytes(data), offset=offset)
+        return int(reply.get("information", 0))
+
+    def ioctl(
+        self, code: int, data: bytes = b"", out_size: int = 0, *, timeout: float | None = None
+    ) -> bytes:
+        """IRP_MJ_DEVICE_CONTROL with a control code: the output, at most ``out_size`` bytes."""
+        fields = {"code": code, "data": bytes(data), "out_size": out_size}
+        return reply_bytes(self._call("ioctl", timeout, **fields))
+
+    def close(self, *, timeout: float | None = None) -> None:
+        """IRP_MJ_CLEANUP and IRP_MJ_CLOSE. Safe to call twice."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self.target.call("close", timeout=timeout, handle=handle)
+
+    def _call(self, command: str, timeout: float | None, **fields: Any) -> dict[str, Any]:
+        if self._handle is None:
+            raise TargetLost(f"the handle to {self.path} is closed")
+        return self.target.call(command, timeout=timeout, handle=self._handle, **fields)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if error is None or not self.target.stopped:
+            self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._handle is None else "open"
+        return f"<DeviceHandle {self.path}: {state}>"

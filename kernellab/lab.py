@@ -1,0 +1,408 @@
+"""The Python API behind everything: connect to a target, load drivers, talk to devices.
+
+::
+
+    with kernellab.connect("sim") as target:
+        driver = target.load("hello.sys")
+        print(driver.log)
+        with target.open(r"\\\\.\\Echo") as device:
+            device.write(b"ping")
+            print(device.read(4))
+        driver.unload()
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from . import ntdata, protocol
+from .build.symbols import Symbols, symbolize
+from .crate import validate_name
+from .driver import DeviceHandle, Driver
+from .errors import (
+    Bugcheck,
+    KernelLabError,
+    LoadError,
+    NtStatusError,
+    TargetLost,
+    TargetStopped,
+    TargetTimeout,
+    Unsupported,
+    UsageError,
+)
+from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, Failure, State, Violation
+from .session import RequestFailed, Session
+from .target import registry
+from .target.base import Endpoint
+
+#: Seconds that driver code may run for one request unless asked otherwise.
+TIMEOUT: Final = 10.0
+
+#: Seconds beyond a request's own limit before the endpoint itself counts as hung.
+GRACE: Final = 5.0
+
+#: Seconds that an endpoint gets to stop driver code after ■, before it is ended itself.
+INTERRUPT_GRACE: Final = 0.6
+
+Subscriber = Callable[[Sequence[Event]], None]
+
+
+def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> Target:
+    """Start a target and return it ready for use.
+
+    ``timeout`` is how many seconds driver code may run for one request. Raises UsageError for
+    an unknown name and TargetLost when the target cannot be started.
+    """
+    return Target(name, timeout=timeout, **options)
+
+
+class Target:
+    """A machine that drivers are loaded on. Use it as a context manager, or :meth:`close` it."""
+
+    def __init__(self, name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> None:
+        self.name = name
+        self.timeout = timeout
+        #: Drivers by name, also those that have been unloaded.
+        self.drivers: dict[str, Driver] = {}
+        #: What the verifier found since the target was connected, oldest first.
+        self.violations: list[Violation] = []
+        #: The bug check that stopped the machine, until it is rebooted.
+        self.bugcheck: BugcheckEvent | None = None
+        #: How many times the machine was rebooted.
+        self.reboots = 0
+        self._kind = registry.get(name)
+        self._options = options
+        self._stopped = ""
+        self._closed = False
+        self._busy = threading.RLock()
+        self._subscribers: list[Subscriber] = []
+        self._endpoint: Endpoint
+        self._session: Session
+        self._start()
+
+    # -- drivers and devices ------------------------------------------------------------------
+
+    def load(
+        self,
+        image: str | Path,
+        *,
+        name: str | None = None,
+        timeout: float | None = None,
+        budget: int | None = None,
+    ) -> Driver:
+        """Load a ``.sys`` and run its DriverEntry; return the running driver.
+
+        ``name`` is the service's name (the file's without ``.sys`` unless given), ``timeout``
+        the seconds DriverEntry may run, ``budget`` its instructions where the target counts
+        them. A ``.pdb`` beside the image gives frames their lines.
+
+        Raises LoadError (not an image for this target, or an import it lacks), NtStatusError
+        (DriverEntry returned a failure), Bugcheck, TargetTimeout, TargetLost; each has the
+        driver, with its log so far, as ``.driver``.
+        """
+        path = Path(image)
+        driver = self.prepare(path, name=name)
+        self.run(driver, timeout=timeout, budget=budget)
+        return driver
+
+    def prepare(self, image: str | Path, *, name: str | None = None) -> Driver:
+        """A driver object for ``image``, not loaded yet: subscribe to its events, then ``run``."""
+        path = Path(image)
+        name = validate_name(name or path.stem)
+        current = self.drivers.get(name)
+        if current is not None and current.running:
+            raise UsageError(f"{name!r} is already loaded: {name}.unload() it, or reload() it")
+        return Driver(self, name, path)
+
+    def run(
+        self, driver: Driver, *, timeout: float | None = None, budget: int | None = None
+    ) -> None:
+        """Load a prepared or unloaded driver and run its DriverEntry; errors as for ``load``."""
+        with self._busy:
+            self._ready()
+            self.drivers[driver.name] = driver
+            driver._begin(Symbols.beside(driver.image))
+            try:
+                self._load(driver, timeout or self.timeout, budget)
+            except BaseException as error:
+                driver._failed(error)
+                raise
+
+    def _load(self, driver: Driver, timeout: float, budget: int | None) -> None:
+        try:
+            data = driver.image.read_bytes()
+        except OSError as error:
+            raise LoadError(f"cannot read {driver.image.name}: {error.strerror}") from error
+        file = f"{driver.name}.sys"
+        for offset in range(0, max(len(data), 1), protocol.PUT_CHUNK):
+            chunk = data[offset : offset + protocol.PUT_CHUNK]
+            self._request("put", GRACE, file=file, offset=offset, data=chunk)
+        self._request(
+            "load", timeout + GRACE, driver=driver.name, file=file, timeout=timeout, budget=budget
+        )
+
+    def open(self, path: str, *, timeout: float | None = None) -> DeviceHandle:
+        r"""Open a device by its Win32 name, such as ``\\.\Echo`` (sends IRP_MJ_CREATE).
+
+        Raises NtStatusError, for example STATUS_OBJECT_NAME_NOT_FOUND.
+        """
+        with self._busy:
+            self._usable()
+            reply = self.call("open", timeout=timeout, path=path)
+        return DeviceHandle(self, path, _int(reply, "handle"))
+
+    def status(self) -> dict[str, Any]:
+        """What the target says of itself: drivers, devices, symbolic links, pool."""
+        reply = self._request("status", GRACE)
+        return {k: v for k, v in reply.items() if k not in ("reply", "ok")}
+
+    def call(self, command: str, *, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
+        """One request that may run driver code for up to ``timeout`` seconds."""
+        seconds = timeout or self.timeout
+        return self._request(command, seconds + GRACE, timeout=seconds, **fields)
+
+    # -- the machine --------------------------------------------------------------------------
+
+    @property
+    def stopped(self) -> str:
+        """Why the machine has stopped (a bug check, a time-out, ■), or an empty string."""
+        return self._stopped
+
+    def reboot(self) -> None:
+        """Start the machine afresh. All drivers are gone; their objects keep their logs."""
+        with self._busy:
+            self._open_for_use()
+            try:
+                if self._session.lost is None:
+                    self._request("reboot", GRACE)
+                else:
+                    self._restart()
+            except (TargetLost, TargetTimeout):
+                self._restart()
+            reason, self._stopped, self.bugcheck = self._stopped, "", None
+            self.reboots += 1
+            for driver in self.drivers.values():
+                driver._gone()
+            self._publish([State(state="rebooted", status=reason)])
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call ``subscriber`` with each batch of events, symbolised; returns how to stop that.
+
+        Called on the session's thread: it must be quick, and must not call the target.
+        """
+        self._subscribers.append(subscriber)
+
+        def stop() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return stop
+
+    def close(self) -> None:
+        """End the target and everything it runs. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._endpoint.stop()
+        self._session.close()
+        for driver in self.drivers.values():
+            driver._gone()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        loaded = [d.name for d in self.drivers.values() if d.running]
+        state = "closed" if self._closed else self._stopped or "ready"
+        return f"<Target {self.name}: {state}, drivers: {', '.join(loaded) or 'none'}>"
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        endpoint = self._kind.start(**self._options)
+        session = Session(endpoint.reader, endpoint.writer, self._take)
+        self._endpoint, self._session = endpoint, session
+        try:
+            hello = session.request("hello", wait=GRACE)
+        except (KernelLabError, RequestFailed) as error:
+            endpoint.stop()
+            session.close()
+            words = endpoint.last_words()
+            raise TargetLost(f"the target {self.name!r} did not start: {words or error}") from error
+        version = hello.get("protocol")
+        if version != protocol.VERSION:
+            self.close()
+            raise TargetLost(f"the target {self.name!r} speaks protocol {version!r}, not 1")
+
+    def _restart(self) -> None:
+        self._endpoint.stop(grace=0.1)
+        self._session.close()
+        self._start()
+
+    def _open_for_use(self) -> None:
+        if self._closed:
+            raise TargetLost(f"the target {self.name!r} was closed; connect() again")
+
+    def _ready(self) -> None:
+        """A machine that runs: reboot it where it has stopped or its endpoint is gone."""
+        self._open_for_use()
+        if self._stopped or self._session.lost is not None:
+            self.reboot()
+
+    def _usable(self) -> None:
+        self._open_for_use()
+        if self._stopped:
+            raise TargetStopped(
+                f"the machine has stopped ({self._stopped}): load a driver again, or reboot() it"
+            )
+
+    def _request(self, command: str, wait: float, **fields: Any) -> dict[str, Any]:
+        with self._busy:
+            return self._exchange(command, wait, fields)
+
+    def _exchange(self, command: str, wait: float, fields: dict[str, Any]) -> dict[str, Any]:
+        try:
+            pending = self._session.start(command, **fields)
+            try:
+                return pending.result(wait)
+            except KeyboardInterrupt:
+                self._interrupt(lambda: pending.result(INTERRUPT_GRACE))
+                raise
+            finally:
+                pending.forget()
+        except RequestFailed as failed:
+            raise self._typed(failed.failure) from None
+        except TargetTimeout:
+            # The endpoint itself hangs: nothing more will come from it.
+            self._stopped = self._stopped or "the target hung"
+            self._endpoint.stop(grace=0.1)
+            raise
+        except TargetLost as lost:
+            self._stopped = self._stopped or "the target was lost"
+            words = self._endpoint.last_words()
+            raise TargetLost(f"{lost}{': ' + words if words else ''}") from None
+
+    def _interrupt(self, answer: Callable[[], object]) -> None:
+        """Stop driver code that runs; end the endpoint when it does not react."""
+        self._stopped = "interrupted"
+        try:
+            self._session.start("interrupt").forget()
+            answer()
+            self._stopped = ""  # the request was done before the interrupt came
+        except RequestFailed as failed:
+            if failed.failure.kind == "interrupted":
+                frames = self._symbolize(failed.failure.frames)
+                self._publish(
+                    [ErrorEvent(error="interrupted", message="interrupted", frames=frames)]
+                )
+            else:
+                self._stopped = ""
+        except (TargetLost, TargetTimeout, KeyboardInterrupt):
+            self._endpoint.stop(grace=0)
+
+    def _typed(self, failure: Failure) -> KernelLabError:
+        """The one exception type for a failed reply."""
+        kind, message = failure.kind, failure.message
+        frames = self._symbolize(failure.frames)
+        if kind == "ntstatus":
+            return NtStatusError(message, failure.status, ntdata.status_name(failure.status))
+        if kind == "load":
+            missing = failure.detail.get("missing", ())
+            return LoadError(message, missing=[str(m) for m in missing])
+        if kind == "bugcheck":
+            return self._bugcheck_error(message)
+        if kind == "timeout":
+            self._stopped = "timed out"
+            return TargetTimeout(_with_place(message, frames), frames=frames)
+        if kind == "interrupted":
+            self._stopped = "interrupted"
+            return TargetStopped(_with_place(message, frames))
+        if kind == "stopped":
+            self._stopped = self._stopped or message
+            return TargetStopped(message)
+        if kind == "unsupported":
+            return Unsupported(message)
+        if kind == "usage":
+            return UsageError(message)
+        return TargetLost(f"the target failed inside: {message}")
+
+    def _bugcheck_error(self, message: str) -> KernelLabError:
+        event = self.bugcheck
+        if event is None:
+            return TargetLost(f"the target reports a bug check without saying which: {message}")
+        parameters = ", ".join(event.parameters)
+        text = f"{event.name} ({event.code}) ({parameters})"
+        if event.message:
+            text += f": {event.message}"
+        return Bugcheck(
+            _with_place(text, event.frames),
+            code=int(event.code, 16),
+            name=event.name,
+            parameters=[int(p, 16) for p in event.parameters],
+            frames=event.frames,
+        )
+
+    # -- events, on the session's thread --------------------------------------------------------
+
+    def _take(self, batch: Sequence[Event]) -> None:
+        events = [self._symbolized(event) for event in batch]
+        prints: dict[str, list[DbgPrint]] = {}
+        for event in events:
+            if isinstance(event, DbgPrint):
+                prints.setdefault(event.driver, []).append(event)
+            elif isinstance(event, Violation):
+                self.violations.append(event)
+            elif isinstance(event, BugcheckEvent):
+                self.bugcheck, self._stopped = event, event.name
+            elif isinstance(event, Dropped):
+                for driver in self.drivers.values():
+                    driver.log.count_lost(event.count)
+        for name, records in prints.items():
+            if name in self.drivers:
+                self.drivers[name].log.extend(records)
+        for driver in list(self.drivers.values()):
+            driver._note(events)
+        self._publish(events)
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        for subscriber in list(self._subscribers):
+            subscriber(events)
+
+    def _symbolize(self, frames: Sequence[protocol.Frame]) -> tuple[protocol.Frame, ...]:
+        images = {d.name: d._symbols for d in self.drivers.values() if d._symbols is not None}
+        return tuple(symbolize(frames, images))
+
+    def _symbolized(self, event: Event) -> Event:
+        if isinstance(event, Violation | BugcheckEvent | ErrorEvent) and event.frames:
+            return dataclasses.replace(event, frames=self._symbolize(event.frames))
+        return event
+
+
+def _with_place(message: str, frames: Sequence[protocol.Frame]) -> str:
+    """``message`` and the innermost line of the user's own code, where there is one."""
+    own = next((f for f in frames if f.file and f.line and not _is_library(f.file)), None)
+    return f"{message} (at {own.file}:{own.line})" if own else message
+
+
+def _is_library(file: str) -> bool:
+    return "/" in file or "\\" in file
+
+
+def _int(reply: dict[str, Any], key: str) -> int:
+    value = reply.get(key)
+    if not isinstance(value, int):
+        raise TargetLost(f"the target's reply has no usable {key!r}")
+    return value
