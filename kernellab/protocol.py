@@ -45,7 +45,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, ClassVar, Final
 
 VERSION: Final = 1
@@ -193,6 +192,10 @@ EVENTS: Final[Mapping[str, type[Event]]] = {
     cls.kind: cls for cls in (State, DbgPrint, Violation, BugcheckEvent, Dropped, ErrorEvent)
 }
 
+_NAMES: Final[Mapping[type[Any], tuple[str, ...]]] = {
+    cls: tuple(f.name for f in fields(cls)) for cls in (*EVENTS.values(), Frame)
+}
+
 # An error event's own ``kind`` field is called ``error`` on the class, which has a ``kind``.
 _RENAMED: Final = {"error": {"kind": "error"}}
 
@@ -223,15 +226,10 @@ def _frames(value: object) -> tuple[Frame, ...]:
     return tuple(out)
 
 
-@cache
-def _names(cls: type[Any]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls))
-
-
 def _build(cls: type[Any], given: Mapping[str, Any], renamed: Mapping[str, str]) -> Any:
     """Make ``cls`` from what JSON gave, each field checked against the default's type."""
     values: dict[str, Any] = {}
-    names = _names(cls)
+    names = _NAMES[cls]
     for key, value in given.items():
         name = renamed.get(key, key)
         if name not in names:
@@ -319,7 +317,7 @@ def event_fields(event: Event) -> dict[str, Any]:
     """The event as the JSON object that ``--json`` prints and endpoints send."""
     out: dict[str, Any] = {"event": event.kind, "seq": event.seq}
     back = {v: k for k, v in _RENAMED.get(event.kind, {}).items()}
-    for name in _names(type(event)):
+    for name in _NAMES[type(event)]:
         if name == "seq":
             continue
         value = getattr(event, name)
@@ -337,5 +335,5 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 def frame_fields(frame: Frame) -> dict[str, Any]:
     """A frame as JSON; what is not known is left out."""
-    known = {name: getattr(frame, name) for name in _names(Frame)}
+    known = {name: getattr(frame, name) for name in _NAMES[Frame]}
     return {k: v for k, v in known.items() if v or k == "address"}

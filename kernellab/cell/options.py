@@ -1,0 +1,196 @@
+"""The options of ``%%rustdriver`` and of the command line, one list for both.
+
+An option is one :class:`Option` in :data:`OPTIONS`; ``where`` says which commands have it.
+Help texts, tab completion and the parsers are made from this list, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from ..errors import UsageError
+
+MAGIC, BUILD, RUN = "magic", "build", "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its flags, argparse's keywords, and the commands that have it."""
+
+    flags: tuple[str, ...]
+    help: str
+    where: frozenset[str]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    #: Set where the values are few: what tab completion offers.
+    values: Callable[[], Sequence[str]] | None = None
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def count(text: str) -> int:
+    """A positive whole number; ``_`` may group its digits."""
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return value
+
+
+def _option(*flags: str, help: str, where: str, **keywords: Any) -> Option:
+    values = keywords.pop("values", None)
+    return Option(flags, help, frozenset(where.split()), keywords, values)
+
+
+def _targets() -> Sequence[str]:
+    # Asked for late: what other packages bring is looked up only when somebody asks.
+    from importlib.metadata import entry_points
+
+    return ["sim", *sorted(e.name for e in entry_points(group="kernellab.targets"))]
+
+
+OPTIONS: Final[tuple[Option, ...]] = (
+    _option(
+        *("--target", "-t"),
+        help="where the driver runs: sim (the default) or another name from `kernellab targets`",
+        where="magic run",
+        default="sim",
+        metavar="T",
+        values=_targets,
+    ),
+    _option(
+        "--release",
+        help="optimise for size; without it the build is quicker and stacks are exact",
+        where="magic build run",
+        action="store_true",
+    ),
+    _option(
+        "--timeout",
+        help="how long driver code may run at a time, in seconds (10)",
+        where="magic run",
+        type=seconds,
+        default=10.0,
+        metavar="S",
+    ),
+    _option(
+        "--budget",
+        help="stop driver code after N instructions: the same place every time",
+        where="magic run",
+        type=count,
+        metavar="N",
+    ),
+    _option(
+        "--dep",
+        help='a crate from the registry, such as --dep "bitflags=2"; may be repeated',
+        where="magic build run",
+        action="append",
+        default=[],
+        metavar="NAME=VERSION",
+    ),
+    _option("--no-run", help="build only, do not load", where="magic", action="store_true"),
+    _option(
+        "--allow-failure",
+        help="show a failure, a bug check for instance, without ending a `Run All`",
+        where="magic",
+        action="store_true",
+    ),
+    _option(
+        *("--output", "-o"),
+        help="where to write the driver; its symbols go beside it as .pdb",
+        where="build",
+        type=Path,
+        metavar="OUT.sys",
+    ),
+    _option(
+        "--json", help="print one event a line, and nothing else", where="run", action="store_true"
+    ),
+    _option(
+        "--client",
+        help="a Python script to run with `target` and `driver` while the driver is loaded",
+        where="run",
+        type=Path,
+        metavar="SCRIPT.py",
+    ),
+    _option(
+        "--no-unload", help="end without running DriverUnload", where="run", action="store_true"
+    ),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse without its exits: a magic's mistake is an error message, not a SystemExit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}\n{self.format_usage().strip()}")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise UsageError(message or "")
+
+
+def options_of(command: str) -> list[Option]:
+    """The options that ``command`` (``magic``, ``build`` or ``run``) has."""
+    return [option for option in OPTIONS if command in option.where]
+
+
+def add_options(parser: argparse.ArgumentParser, command: str) -> None:
+    """Give ``parser`` the options of ``command``."""
+    for option in options_of(command):
+        parser.add_argument(*option.flags, help=option.help, **option.keywords)
+
+
+def magic_parser() -> argparse.ArgumentParser:
+    """The parser for the magic's own line."""
+    parser = _Parser(prog="%%rustdriver", add_help=False, allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME", help="the driver's name, and the variable's")
+    add_options(parser, MAGIC)
+    return parser
+
+
+def parse_magic(line: str) -> argparse.Namespace:
+    """The options on a ``%%rustdriver`` line; UsageError says what is wrong with them."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"%%rustdriver: {str(error).lower()} on the magic's line") from None
+    if not words:
+        raise UsageError(
+            "%%rustdriver needs a name: the driver's, and the variable's it is bound to,"
+            " such as `%%rustdriver hello`"
+        )
+    return magic_parser().parse_args(words)
+
+
+def magic_help() -> str:
+    """What ``%%rustdriver?`` shows: usage and every option."""
+    return magic_parser().format_help()
+
+
+def complete_magic(words: Sequence[str], prefix: str) -> list[str]:
+    """What can follow on the magic's line: ``words`` stand before, ``prefix`` is begun."""
+    options = options_of(MAGIC)
+    last = words[-1] if words else ""
+    for option in options:
+        if last in option.flags and option.keywords.get("action") is None:
+            values = option.values() if option.values else ()
+            return [value for value in values if value.startswith(prefix)]
+    if words and not prefix.startswith("-"):
+        return []
+    used = {flag for option in options for flag in option.flags if set(option.flags) & set(words)}
+    repeatable = {f for o in options for f in o.flags if o.keywords.get("action") == "append"}
+    flags = [flag for option in options for flag in option.flags if flag.startswith("--")]
+    return [f for f in flags if f.startswith(prefix) and (f not in used or f in repeatable)]

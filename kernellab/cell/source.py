@@ -1,0 +1,31 @@
+"""A cell's text becomes Rust source whose line numbers are the cell's own."""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CellSource:
+    """What a ``%%rustdriver`` cell holds.
+
+    ``text`` is the Rust source with the magic's own line kept as an empty first line, so that
+    line 2 of the cell is line 2 of the file. ``cell`` is the whole text, to show lines from.
+    """
+
+    name: str
+    text: str
+    cell: str
+
+
+def cell_source(name: str, line: str, body: str) -> CellSource:
+    """The source in a cell with the magic line ``line`` (all after ``%%rustdriver``)."""
+    body = body.replace("\r\n", "\n")
+    return CellSource(name, "\n" + body, f"%%rustdriver {line}\n{body}")
+
+
+def variable_name(name: str) -> str:
+    """The Python variable for a driver's name: ``my-driver`` is bound to ``my_driver``."""
+    variable = name.replace("-", "_")
+    return variable + "_" if keyword.iskeyword(variable) else variable

@@ -1,0 +1,227 @@
+"""The command line: ``kernellab setup | doctor | build | run | targets``.
+
+Exit codes: 0 fine; 1 the build failed; 2 usage; 3 DriverEntry returned a failure; 4 bug check;
+5 a verifier rule was broken; 6 time ran out; 7 the target could not be reached, was lost or
+cannot load the image; 8 the client script failed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .cell.options import BUILD, RUN, add_options
+from .errors import BuildError, KernelLabError, UsageError
+
+if TYPE_CHECKING:
+    from .build import BuildResult
+
+VIOLATIONS, CLIENT_FAILED, INTERRUPTED = 5, 8, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = given.command
+    try:
+        return command(given)
+    except BuildError as error:
+        for diagnostic in error.diagnostics:
+            print(diagnostic.ansi if _colour() else diagnostic.text, file=sys.stderr)
+        return _say(f"error: {error}", error.exit_code)
+    except KernelLabError as error:
+        return _say(f"error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kernellab",
+        description="Build Windows kernel drivers written in Rust and run them on a target.",
+        epilog=__doc__.split("\n\n", 1)[1] if __doc__ else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"kernellab {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        text = (function.__doc__ or "").strip()
+        sub = commands.add_parser(
+            name, help=text.splitlines()[0].rstrip("."), description=text, allow_abbrev=False
+        )
+        sub.set_defaults(command=function)
+        return sub
+
+    setup = add("setup", _setup)
+    setup.add_argument("--quiet", action="store_true", help="say nothing when all is there")
+    doctor = add("doctor", _doctor)
+    doctor.add_argument("--json", action="store_true", help="one JSON object a check")
+    source = "a .rs file (what a cell would hold) or a crate folder"
+    build = add("build", _build)
+    build.add_argument("source", metavar="SRC", type=Path, help=source)
+    add_options(build, BUILD)
+    run = add("run", _run)
+    run.add_argument("source", metavar="SRC", type=Path, help=source + ", or a ready .sys")
+    add_options(run, RUN)
+    add("targets", _targets)
+    return parser
+
+
+# -- the commands -------------------------------------------------------------------------------
+
+
+def _setup(given: argparse.Namespace) -> int:
+    """Find or install what building needs; safe to run again."""
+    from .build import setup
+
+    with Progress(sys.stderr) as progress:
+        toolchain = setup(progress)
+    if not given.quiet:
+        print(f"Ready: {toolchain.describe()}")
+    return 0
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    """Say what is here, what is missing, and how to mend each."""
+    from .build import diagnose
+
+    checks = diagnose()
+    for check in checks:
+        if given.json:
+            fields = {"name": check.name, "ok": check.ok, "found": check.found, "mend": check.mend}
+            print(json.dumps(fields))
+            continue
+        print(f"{'ok     ' if check.ok else 'MISSING'}  {check.name}: {check.found}")
+        if not check.ok and check.mend:
+            print("\n".join(f"           {line}" for line in check.mend.splitlines()))
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def _targets(given: argparse.Namespace) -> int:
+    """List the configured targets and their state."""
+    from .target import registry
+
+    for name in registry.names():
+        kind = registry.get(name)
+        print(f"{name:8}  {kind.state():8}  {kind.summary}")
+    return 0
+
+
+def _build(given: argparse.Namespace) -> int:
+    """Build a driver: SRC becomes a .sys, with its .pdb beside it."""
+    result = _built(given)
+    output: Path = given.output or Path(f"{result.name}.sys")
+    if output.is_dir():
+        output = output / f"{result.name}.sys"
+    try:
+        shutil.copyfile(result.sys, output)
+        shutil.copyfile(result.pdb, output.with_suffix(".pdb"))
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+    how = "unchanged" if result.cached else f"{result.seconds:.2f} s"
+    print(f"{output}: {result.size} bytes, sha256 {result.sha256[:16]}…, {how}")
+    return 0
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Build SRC where needed, load it on a target, print its log, unload it."""
+    from .run import run_driver
+
+    if given.client is not None and not given.client.is_file():
+        raise UsageError(f"there is no client script {given.client}")
+    source: Path = given.source
+    if not source.exists():
+        raise UsageError(f"there is no {source}")
+    if source.suffix.lower() == ".sys" and source.is_file():
+        image, build_seconds = source, 0.0
+    else:
+        result = _built(given)
+        image, build_seconds = result.sys, result.seconds
+    return run_driver(
+        image,
+        name=source.stem if source.is_file() else None,
+        target=given.target,
+        timeout=given.timeout,
+        budget=given.budget,
+        as_json=given.json,
+        client=given.client,
+        unload=not given.no_unload,
+        build_seconds=build_seconds,
+    )
+
+
+def _built(given: argparse.Namespace) -> BuildResult:
+    from .sources import build_path
+
+    source: Path = given.source
+    if not source.exists():
+        raise UsageError(f"there is no {source}")
+    with Progress(sys.stderr) as progress:
+        result = build_path(
+            source, dependencies=given.dep, release=given.release, progress=progress
+        )
+    for diagnostic in result.diagnostics:
+        print(diagnostic.ansi if _colour() else diagnostic.text, file=sys.stderr)
+    return result
+
+
+# -- on the terminal ------------------------------------------------------------------------------
+
+
+class Progress:
+    """What takes longer than a second says how far it is; on a terminal, on one line."""
+
+    def __init__(self, stream: object, after: float = 1.0) -> None:
+        self._stream = sys.stderr
+        self._terminal = self._stream.isatty()
+        self._start = time.monotonic()
+        self._after = after
+        self._last = ""
+        self._shown = False
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if time.monotonic() - self._start < self._after and not self._shown:
+            return
+        text = f"{what} ({done} of {total})" if total else what
+        if text == self._last:
+            return
+        self._last = text
+        self._shown = True
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{text[:width]}", end="", file=self._stream, flush=True)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and self._terminal:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)
+
+
+def _colour() -> bool:
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+
+def _say(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

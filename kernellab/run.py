@@ -1,0 +1,131 @@
+"""``kernellab run``: one driver, from load to unload, printed as text or as JSON lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import runpy
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import Bugcheck, KernelLabError, TargetLost, TargetStopped, TargetTimeout
+from .lab import Target, connect
+from .pane.text import bugcheck_text, printable
+from .protocol import BugcheckEvent, DbgPrint, ErrorEvent, Event, State, Violation, event_fields
+
+VIOLATIONS, CLIENT_FAILED = 5, 8
+
+
+class Printer:
+    """Prints events as they come: the log to standard output, the rest to standard error."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._out = sys.stdout  # a client's own prints are kept out of the JSON lines
+        self._lock = threading.Lock()
+        self._seq = 0
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        with self._lock:
+            for event in events:
+                self._seq = max(self._seq, event.seq)
+                if self._as_json:
+                    print(json.dumps(event_fields(event)), file=self._out)
+                else:
+                    self._print_text(event)
+            self._out.flush()
+
+    def error(self, kind: str, message: str) -> None:
+        """An error that the client found: in JSON it is an event as well."""
+        if not self._as_json:
+            print(f"error: {message}", file=sys.stderr)
+            return
+        with self._lock:
+            self._seq += 1
+            event = ErrorEvent(seq=self._seq, error=kind, message=message)
+            print(json.dumps(event_fields(event)), file=self._out, flush=True)
+
+    def _print_text(self, event: Event) -> None:
+        if isinstance(event, DbgPrint):
+            self._out.write(printable(event.text))
+        elif isinstance(event, BugcheckEvent):
+            print(bugcheck_text(event), file=sys.stderr)
+        elif isinstance(event, Violation):
+            print(f"verifier: {event.rule}: {printable(event.message)}", file=sys.stderr)
+            for frame in event.frames:
+                print(f"    {frame}", file=sys.stderr)
+        elif isinstance(event, ErrorEvent):
+            print(f"error: {printable(event.message)}", file=sys.stderr)
+        elif isinstance(event, State) and event.state == "rebooted":
+            print(f"the machine was rebooted ({event.status})", file=sys.stderr)
+
+
+def run_driver(
+    image: Path,
+    *,
+    name: str | None,
+    target: str,
+    timeout: float,
+    budget: int | None,
+    as_json: bool,
+    client: Path | None,
+    unload: bool,
+    build_seconds: float = 0.0,
+) -> int:
+    """Load ``image``, run the client script, unload; returns the exit code."""
+    printer = Printer(as_json)
+    try:
+        with connect(target, timeout=timeout) as machine:
+            machine.subscribe(printer)
+            driver = machine.prepare(image, name=name)
+            machine.run(driver, timeout=timeout, budget=budget)
+            driver.timings["build"] = build_seconds
+            if client is not None and not _run_client(client, machine, driver, printer, as_json):
+                return CLIENT_FAILED
+            if unload:
+                driver.unload(timeout=timeout)
+            if machine.violations:
+                return VIOLATIONS
+    except KernelLabError as error:
+        if not isinstance(error, Bugcheck):  # a bug check has had its own event
+            printer.error(_kind(error), str(error))
+        return error.exit_code
+    return 0
+
+
+def _run_client(
+    client: Path, target: Target, driver: object, printer: Printer, as_json: bool
+) -> bool:
+    out = sys.stderr if as_json else sys.stdout
+    try:
+        with contextlib.redirect_stdout(out):
+            runpy.run_path(
+                str(client), init_globals={"target": target, "driver": driver}, run_name="__main__"
+            )
+    except (Bugcheck, TargetTimeout, TargetLost, TargetStopped):
+        raise
+    except SystemExit as error:
+        return not error.code
+    except Exception as error:  # the user's script can fail in any way
+        traceback.print_exc()
+        printer.error("client", f"{client.name}: {type(error).__name__}: {error}")
+        return False
+    return True
+
+
+def _kind(error: KernelLabError) -> str:
+    """``LoadError`` is ``load``, ``TargetLost`` is ``target-lost``, … in JSON."""
+    kinds = {
+        "LoadError": "load",
+        "NtStatusError": "ntstatus",
+        "TargetTimeout": "timeout",
+        "TargetLost": "target-lost",
+        "TargetStopped": "stopped",
+        "Unsupported": "unsupported",
+        "UsageError": "usage",
+        "BuildError": "build",
+    }
+    return kinds.get(type(error).__name__, "error")

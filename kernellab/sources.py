@@ -1,0 +1,68 @@
+"""From what a user names (a ``.rs`` file, a crate folder, a ``.sys``) to a built driver."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .build import BuildResult, build, build_folder
+from .crate import parse_dependency, split_dependencies, validate_name, write_crate
+from .errors import UsageError
+
+#: Called with (done, total, what); total is 0 where it is not known.
+Progress = Callable[[int, int, str], None]
+
+
+def build_text(
+    name: str,
+    text: str,
+    *,
+    file_name: str = "cell",
+    dependencies: Sequence[str] = (),
+    release: bool = False,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> BuildResult:
+    """Build the driver ``name`` from Rust source; messages name ``file_name`` and its lines.
+
+    ``dependencies`` are such as ``bitflags=2``; those named in the source are added. Raises
+    UsageError, BuildError with the compiler's messages, ToolchainError.
+    """
+    validate_name(name)
+    source, wanted = split_dependencies(text)
+    wanted = {**wanted, **dict(parse_dependency(each) for each in dependencies)}
+    crate = write_crate(name, source, file_name=file_name, dependencies=wanted)
+    return build(crate, release=release, progress=progress, cancel=cancel)
+
+
+def build_path(
+    path: Path,
+    *,
+    dependencies: Sequence[str] = (),
+    release: bool = False,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> BuildResult:
+    """Build the ``.rs`` file or the crate folder at ``path``; errors as for build_text."""
+    if path.is_dir():
+        if dependencies:
+            raise UsageError("--dep is for a .rs file; a crate names them in its Cargo.toml")
+        return build_folder(path, release=release, progress=progress, cancel=cancel)
+    if path.suffix != ".rs":
+        raise UsageError(f"{path}: not a .rs file, a crate folder or a .sys file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text") from None
+    return build_text(
+        path.stem,
+        text,
+        file_name=path.name,
+        dependencies=dependencies,
+        release=release,
+        progress=progress,
+        cancel=cancel,
+    )
