@@ -83,7 +83,7 @@ class View:
 
     def read(self, rva: int, size: int, what: str) -> bytes:
         """``size`` bytes at ``rva`` as they are when mapped, or :class:`LoadError`."""
-        section = self.section(rva, size)
+        section = self.section(rva, size) if size <= len(self.data) else None
         if section is None:
             raise LoadError(
                 f"damaged image: {what} (RVA {rva:#x}, {size} bytes) lies outside its sections"

@@ -359,8 +359,13 @@ def _directories(view: View, pairs: list[tuple[int, int]], image_base: int) -> d
     rva, size = pairs[0]
     exported = directories.exports(view, rva, size) if rva and size else Exports()
     function_table, table_size = pairs[3]
-    if table_size:
-        view.read(function_table, table_size, "the function table (.pdata)")
+    if table_size and (
+        view.section(function_table, table_size) is None or table_size > len(view.data)
+    ):
+        raise LoadError(
+            f"damaged image: its function table (RVA {function_table:#x}, {table_size} bytes) "
+            "lies outside its sections"
+        )
     return {
         "imports": directories.imports(view, pairs[1][0]) if pairs[1][0] else (),
         "exports": exported.names,
