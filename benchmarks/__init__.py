@@ -1,0 +1,1 @@
+"""Measurements of how fast and how big kernellab is: ``make bench``."""

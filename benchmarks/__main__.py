@@ -1,0 +1,44 @@
+"""``make bench``: run every benchmark and print one table, each number beside what to reach.
+
+Times are wall-clock medians over several runs. Where a ratio matters, both sides are measured
+alternately in one run, since the machines this runs on are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+
+from .harness import Row
+from .notebook import notebook_rows
+from .simulator import simulator_rows
+from .sysroot import sysroot_rows
+
+GROUPS = {"notebook": notebook_rows, "sim": simulator_rows, "sysroot": sysroot_rows}
+
+
+def main() -> int:
+    """Print the table; exit code 1 when a number is not reached."""
+    parser = argparse.ArgumentParser(prog="make bench BENCH_ARGS=", description=__doc__)
+    parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], help="which (all)")
+    parser.add_argument("--runs", type=int, default=9, help="runs per measurement (9)")
+    given = parser.parse_args()
+    rows: list[Row] = []
+    for name in given.groups or GROUPS:
+        print(f"measuring: {name} ...", file=sys.stderr, flush=True)
+        rows += GROUPS[name](given.runs)
+    print(f"\n{platform.machine()}, {platform.system()}, Python {platform.python_version()}\n")
+    print(f"| {'what':58} | {'reach':>12} | {'measured':>12} | {'range':>19} | ok |")
+    print(f"|{'-' * 60}|{'-' * 14}|{'-' * 14}|{'-' * 21}|----|")
+    for row in rows:
+        mark = "yes" if row.ok else "NO "
+        span = f"{row.low:.3g} … {row.high:.3g}"
+        reach = f"{'≤' if row.smaller else '≥'} {row.reach:g} {row.unit}"
+        measured = f"{row.value:.3g} {row.unit}"
+        print(f"| {row.what:58} | {reach:>12} | {measured:>12} | {span:>19} | {mark}|")
+    return 0 if all(row.ok for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

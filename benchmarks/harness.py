@@ -1,0 +1,96 @@
+"""What the benchmarks share: a row of the table, a driver's source, a Jupyter kernel."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+
+HELLO = """\
+use windows_kernel_rs::{kernel_module, println, Driver, Error, KernelModule};
+
+struct Module;
+
+impl KernelModule for Module {
+    fn init(_: Driver, _: &str) -> Result<Self, Error> {
+        println!("hello number NUMBER from {}", "the kernel");
+        Ok(Module)
+    }
+
+    fn cleanup(&mut self, _: Driver) {
+        println!("bye");
+    }
+}
+
+kernel_module!(Module);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: the median of ``samples`` and what it is to reach."""
+
+    what: str
+    samples: Sequence[float]
+    reach: float
+    unit: str
+    smaller: bool = True
+
+    @property
+    def value(self) -> float:
+        return statistics.median(self.samples)
+
+    @property
+    def low(self) -> float:
+        return min(self.samples)
+
+    @property
+    def high(self) -> float:
+        return max(self.samples)
+
+    @property
+    def ok(self) -> bool:
+        return self.value <= self.reach if self.smaller else self.value >= self.reach
+
+
+@contextmanager
+def jupyter_kernel() -> Iterator[Any]:
+    """A fresh IPython kernel and its client."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        execute(client, "1")
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+
+def execute(client: Any, code: str) -> tuple[float, float]:
+    """Run a cell; returns when it was sent and when it was done (``time.perf_counter``)."""
+    start = time.perf_counter()
+    reply = client.execute(code, reply=True, timeout=300)
+    end = time.perf_counter()
+    if reply["content"]["status"] != "ok":
+        raise RuntimeError("\n".join(reply["content"].get("traceback", [])))
+    return start, end
+
+
+def evaluate(client: Any, expression: str) -> str:
+    """The ``repr`` of an expression in the kernel."""
+    reply = client.execute(
+        "", user_expressions={"value": expression}, reply=True, timeout=60, silent=True
+    )
+    value = reply["content"]["user_expressions"]["value"]
+    if value["status"] != "ok":
+        raise RuntimeError(str(value))
+    text: str = value["data"]["text/plain"]
+    return text
