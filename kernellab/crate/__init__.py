@@ -1,0 +1,18 @@
+"""Source and template become a crate: its name checked, its lines kept, its manifest written."""
+
+from .crate import Crate, sample_crate, write_crate
+from .dependencies import parse_dependency, split_dependencies
+from .names import validate_name
+from .template import Template, load_template, template_root
+
+__all__ = [
+    "Crate",
+    "Template",
+    "load_template",
+    "parse_dependency",
+    "sample_crate",
+    "split_dependencies",
+    "template_root",
+    "validate_name",
+    "write_crate",
+]

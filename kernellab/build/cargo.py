@@ -1,0 +1,257 @@
+"""Build a crate with Cargo: source in, ``.sys`` and ``.pdb`` out, or the compiler's messages."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import BuildError
+from . import cache, image, process, store, sysroot, workspace
+from .cache import Progress
+from .diagnostics import Diagnostic, from_compiler
+from .store import BuildResult
+from .toolchain import Toolchain, find_toolchain
+from .workspace import CrateLike
+
+_NO_NETWORK: Final = re.compile(
+    r"could(?:n't| not) resolve|failed to (?:download|fetch|query)|network|timed? ?out"
+    r"|connection (?:refused|reset)|failed to connect|couldn't connect|unable to update"
+    r"|download of .* failed",
+    re.IGNORECASE,
+)
+_MISSING_OFFLINE: Final = re.compile(
+    r"offline|no matching package|failed to (?:download|select|get)|unable to (?:update|get)",
+    re.IGNORECASE,
+)
+
+
+def build(
+    crate: CrateLike,
+    *,
+    release: bool = False,
+    toolchain: Toolchain | None = None,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> BuildResult:
+    """Build the driver of ``crate`` (from ``kernellab.crate.write_crate``).
+
+    The same source, name, dependencies, template and toolchain again are answered from the
+    cache. ``progress`` is called with (done, total, text). KeyboardInterrupt and ``cancel``
+    end every process that was started before this returns. Builds wait for each other.
+
+    Raises BuildError (with ``diagnostics``; also for a cache folder that cannot be used, a
+    missing network and a cancelled build) and ToolchainError.
+    """
+    begin = time.perf_counter()
+    toolchain = toolchain or find_toolchain()
+    key = _key(crate, toolchain, release)
+    found = store.load(key, release=release)
+    if found is None:
+        try:
+            found = _build(crate, key, release, toolchain, progress, cancel)
+        except process.Cancelled:
+            raise BuildError(f"the build of {crate.name} was stopped") from None
+    return dataclasses.replace(found, seconds=time.perf_counter() - begin)
+
+
+def warm(
+    crate: CrateLike,
+    *,
+    release: bool = False,
+    toolchain: Toolchain | None = None,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> None:
+    """Have the sysroot and the framework compiled before the first cell asks for them.
+
+    ``crate`` is any small driver (``kernellab.crate.sample_crate()``). Costs milliseconds when
+    all is there. Errors as for :func:`build`.
+    """
+    build(crate, release=release, toolchain=toolchain, progress=progress, cancel=cancel)
+
+
+def _key(crate: CrateLike, toolchain: Toolchain, release: bool) -> str:
+    return hashlib.sha256(json.dumps([crate.key, toolchain.key, release]).encode()).hexdigest()
+
+
+def _build(
+    crate: CrateLike,
+    key: str,
+    release: bool,
+    toolchain: Toolchain,
+    progress: Progress | None,
+    cancel: threading.Event | None,
+) -> BuildResult:
+    sysroot.ensure(toolchain, progress=progress, cancel=cancel)
+    place = workspace.place_for(crate, toolchain)
+    lock = workspace.lock_of(place)
+    with cache.locked(lock, progress=progress, what=crate.name, cancel=cancel):
+        found = store.load(key, release=release)
+        if found is not None:
+            return found  # another build of the same made it while this one waited
+        run = _Run(place, crate, release, toolchain, progress, cancel)
+        with cache.trouble():
+            workspace.prepare(place, crate)
+        run.cargo()
+        with cache.trouble():
+            workspace.keep_lock(place, crate)
+            _finish(run, key)
+    if store.count() % 64 == 0:
+        store.prune()
+    found = store.load(key, release=release)
+    if found is None:
+        raise BuildError(f"the built driver vanished from {cache.cache_root()}")
+    return dataclasses.replace(found, cached=False)
+
+
+def _finish(run: _Run, key: str) -> None:
+    data, pdb = image.stamp(run.image.read_bytes(), run.pdb.read_bytes())
+    store.save(key, run.crate.name, data, pdb, run.pdb.name, run.diagnostics)
+
+
+@dataclass
+class _Run:
+    """One run of Cargo and what came out of it."""
+
+    place: Path
+    crate: CrateLike
+    release: bool
+    toolchain: Toolchain
+    progress: Progress | None
+    cancel: threading.Event | None
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    image: Path = Path()
+    pdb: Path = Path()
+    fresh: bool = False
+    _done: int = 0
+
+    def cargo(self) -> None:
+        """Run Cargo until there is an image; raises BuildError, process.Cancelled."""
+        ended = self._attempt(offline=True)
+        if (
+            ended.returncode
+            and self.crate.dependencies
+            and not self._errors()
+            and _MISSING_OFFLINE.search(ended.stderr)
+        ):
+            self._say(f"downloading {', '.join(self.crate.dependencies)}")
+            ended = self._attempt(offline=False)
+        if not ended.returncode and self.fresh:
+            # The clock or the file system is too coarse for Cargo to see that the file changed.
+            later = time.time() + 2
+            os.utime(self.place / self.crate.file_name, (later, later))
+            ended = self._attempt(offline=True)
+        if ended.returncode or not self.image.name:
+            raise self._failure(ended.stderr)
+
+    def _attempt(self, *, offline: bool) -> process.Completed:
+        self.diagnostics, self.fresh, self._done = [], False, 0
+        arguments: list[str | Path] = [
+            self.toolchain.cargo,
+            *("build", "--quiet", "--message-format=json-diagnostic-rendered-ansi"),
+            *(["--offline"] if offline else []),
+            *(["--release"] if self.release else []),
+        ]
+        try:
+            return process.run(
+                arguments,
+                cwd=self.place,
+                env=workspace.environment(self.place, self.toolchain),
+                cancel=self.cancel,
+                on_line=self._line,
+            )
+        except OSError as error:
+            raise BuildError(f"cannot run {self.toolchain.cargo}: {error.strerror}") from error
+
+    def _line(self, line: str) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return  # what a build script prints goes here too
+        reason = message.get("reason") if isinstance(message, dict) else None
+        if reason == "compiler-artifact":
+            self._artifact(message)
+        elif reason == "compiler-message":
+            self._message(message)
+
+    def _artifact(self, message: Mapping[str, Any]) -> None:
+        self._done += 1
+        target = message.get("target", {})
+        if self._own(target):
+            files = [Path(name) for name in message.get("filenames", [])]
+            self.image = next((f for f in files if f.suffix == ".dll"), Path())
+            self.pdb = self.image.with_suffix(".pdb")
+            self.fresh = bool(message.get("fresh"))
+        elif not message.get("fresh"):
+            self._say(f"compiled {target.get('name', '')}")
+
+    def _message(self, message: Mapping[str, Any]) -> None:
+        inner = message.get("message", {})
+        own = self._own(message.get("target", {}))
+        if not own and not str(inner.get("level", "")).startswith("error"):
+            return  # a warning about somebody else's code
+        if not inner.get("spans") and _SUMMARY.match(str(inner.get("message", ""))):
+            return
+        self.diagnostics += from_compiler(
+            inner,
+            file_name=self.crate.file_name if own else "",
+            supplied=self.crate.supplied if own else 0,
+            hide=[str(self.place), str(_cargo_sources())],
+        )
+
+    def _own(self, target: Mapping[str, Any]) -> bool:
+        return target.get("src_path") == str(self.place / self.crate.file_name)
+
+    def _say(self, text: str) -> None:
+        if self.progress is not None:
+            self.progress(self._done, 0, text)
+
+    def _errors(self) -> list[Diagnostic]:
+        return [each for each in self.diagnostics if each.level == "error"]
+
+    def _failure(self, stderr: str) -> BuildError:
+        errors = self._errors()
+        words = stderr + "".join(each.text for each in errors)
+        if cache.means_full(words):
+            return cache.full(words)
+        if errors:
+            return BuildError(summary(self.crate.name, errors), self.diagnostics)
+        return self._cargo_failure(stderr)
+
+    def _cargo_failure(self, stderr: str) -> BuildError:
+        """Cargo itself gave up: a dependency that is not to be had, most of all."""
+        text = stderr.replace(str(self.place) + os.sep, "").replace(str(self.place), "")
+        text = re.sub(r"^error: ", "", text.strip())
+        wanted = ", ".join(self.crate.dependencies)
+        if wanted and _NO_NETWORK.search(text) and "no matching package" not in text:
+            return BuildError(
+                f"{self.crate.name} needs {wanted}, which could not be downloaded: no network"
+                f" connection to the crate registry. Cargo says:\n{text}"
+            )
+        return BuildError(f"{self.crate.name} cannot be built. Cargo says:\n{text}")
+
+
+#: rustc's closing words, which repeat what was said.
+_SUMMARY: Final = re.compile(r"aborting due to|\d+ warnings? emitted|For more information about")
+
+
+def summary(name: str, errors: Sequence[Diagnostic]) -> str:
+    """One line on a failed build: how many errors, and the first with its place."""
+    first = errors[0]
+    place = f" ({first.file}:{first.line})" if first.line else ""
+    count = "" if len(errors) == 1 else f" ({len(errors)} errors)"
+    return f"{name} cannot be built{count}: {first.message}{place}"
+
+
+def _cargo_sources() -> Path:
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    return home / "registry" / "src"

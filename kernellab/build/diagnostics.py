@@ -1,0 +1,260 @@
+"""The compiler's and the linker's messages, in the cell's own lines.
+
+rustc's messages come as JSON (The rustc book, "JSON Output"), already rendered as it writes
+them on a terminal; only what names this machine or our own additions is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from . import ansi as _ansi
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A change that rustc proposes: replace a span of ``file`` by ``replacement``.
+
+    Lines and columns count from 1, columns in characters; the end is exclusive.
+    ``applicability`` is rustc's, such as ``MachineApplicable``.
+    """
+
+    message: str
+    replacement: str
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    applicability: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One message of the compiler or the linker.
+
+    ``level`` is ``error``, ``warning``, ``note`` or ``help``; ``code`` such as ``E0425`` or a
+    lint's name; ``file``, ``line`` and ``column`` (from 1; 0 where there is none) of the main
+    span; ``ansi`` the whole message as rustc writes it, coloured for a terminal.
+    """
+
+    level: str
+    message: str
+    ansi: str = field(repr=False)
+    code: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    suggestions: tuple[Suggestion, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The message as rustc writes it, without colours."""
+        return _ansi.strip(self.ansi)
+
+    @property
+    def html(self) -> str:
+        """The message as HTML for any theme; nothing of its text is markup."""
+        return _ansi.to_html(self.ansi)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def fields(diagnostic: Diagnostic) -> dict[str, Any]:
+    """A diagnostic as JSON; :func:`restore` is the way back."""
+    plain = {name: getattr(diagnostic, name) for name in Diagnostic.__dataclass_fields__}
+    plain["suggestions"] = [
+        {name: getattr(each, name) for name in Suggestion.__dataclass_fields__}
+        for each in diagnostic.suggestions
+    ]
+    return plain
+
+
+def restore(plain: Mapping[str, Any]) -> Diagnostic:
+    """A diagnostic from what :func:`fields` gave."""
+    suggestions = tuple(Suggestion(**each) for each in plain["suggestions"])
+    return Diagnostic(**{**plain, "suggestions": suggestions})
+
+
+def from_compiler(
+    message: Mapping[str, Any], *, file_name: str, supplied: int = 0, hide: Sequence[str] = ()
+) -> list[Diagnostic]:
+    """The diagnostics in one ``message`` of rustc's.
+
+    ``file_name`` is the source's own; ``supplied`` how many characters were put before its
+    line 1; ``hide`` are folders of this machine, taken off any path. A failed link becomes
+    one diagnostic for each thing that is wrong.
+    """
+    level = str(message.get("level", "error"))
+    if level.startswith("error"):  # also: "error: internal compiler error"
+        level = "error"
+    children = [child for child in message.get("children", []) if isinstance(child, dict)]
+    text = str(message.get("message", ""))
+    if level == "error" and _LINKING.match(text):
+        words = "\n".join(str(child.get("message", "")) for child in children)
+        linked = list(from_linker(words))
+        if linked:
+            return linked
+    rendered = str(message.get("rendered") or f"{level}: {text}\n")
+    span = _main_span(message.get("spans", []), file_name)
+    shift = supplied if span.get("line_start") == 1 and span.get("file_name") == file_name else 0
+    if supplied:
+        rendered = _unshift(rendered, file_name, supplied)
+    code = message.get("code")
+    suggestions = [
+        each for part in (message, *children) for each in _suggestions(part, file_name, supplied)
+    ]
+    return [
+        Diagnostic(
+            level=level,
+            message=text,
+            ansi=_without(rendered, hide),
+            code=str(code.get("code", "")) if isinstance(code, dict) else "",
+            file=_without(str(span.get("file_name", "")), hide),
+            line=int(span.get("line_start", 0)),
+            column=max(int(span.get("column_start", 0)) - shift, 0),
+            suggestions=tuple(suggestions),
+        )
+    ]
+
+
+def plain(level: str, message: str, *, code: str = "", more: str = "") -> Diagnostic:
+    """A diagnostic of our own, in the shape of rustc's."""
+    colour = {"error": "\x1b[1m\x1b[91m", "warning": "\x1b[1m\x1b[33m"}.get(level, "\x1b[1m")
+    ansi = f"{colour}{level}\x1b[0m\x1b[1m: {_safe(message)}\x1b[0m\n{_safe(more)}"
+    return Diagnostic(level, message, ansi, code=code)
+
+
+# -- rustc ----------------------------------------------------------------------------------------
+
+
+def _main_span(spans: Sequence[Mapping[str, Any]], file_name: str) -> Mapping[str, Any]:
+    """The primary span; where a macro of another crate made it, where the user called that."""
+    primary = [span for span in spans if span.get("is_primary")] or list(spans)
+    for span in primary:
+        at: Mapping[str, Any] | None = span
+        while at is not None:
+            if at.get("file_name") == file_name:
+                return at
+            at = (at.get("expansion") or {}).get("span")
+    return primary[0] if primary else {}
+
+
+def _suggestions(part: Mapping[str, Any], file_name: str, supplied: int) -> Iterator[Suggestion]:
+    for span in part.get("spans", []):
+        replacement = span.get("suggested_replacement")
+        if replacement is None or span.get("file_name") != file_name:
+            continue
+        start, end = int(span["column_start"]), int(span["column_end"])
+        yield Suggestion(
+            message=str(part.get("message", "")),
+            replacement=str(replacement),
+            file=file_name,
+            line=int(span["line_start"]),
+            column=max(start - (supplied if span["line_start"] == 1 else 0), 1),
+            end_line=int(span["line_end"]),
+            end_column=max(end - (supplied if span["line_end"] == 1 else 0), 1),
+            applicability=str(span.get("suggestion_applicability") or ""),
+        )
+
+
+_FIRST_LINE: Final = re.compile(r"^\s*1 [|│+~-]? ?")
+_NO_NUMBER: Final = re.compile(r"^(\s+)([|│=:.]?)(\s*)")
+_SUPPLIED: Final = "#![no_std]"
+
+
+def _unshift(rendered: str, file_name: str, supplied: int) -> str:
+    """Take our own attribute off line 1 of a rendered message, and its width off the marks.
+
+    Only a ``.rs`` file with code in its first line is concerned: a cell's line 1 is empty.
+    """
+    place = re.compile(rf"({re.escape(file_name)}:1:)(\d+)")
+    rendered = place.sub(lambda m: f"{m[1]}{max(int(m[2]) - supplied, 1)}", rendered)
+    lines = rendered.split("\n")
+    below = False
+    for index, line in enumerate(lines):
+        bare = _ansi.strip(line)
+        if _FIRST_LINE.match(bare) and _SUPPLIED in bare:
+            lines[index] = line.replace(_SUPPLIED, "", 1)
+            below = True
+        elif below and _NO_NUMBER.match(bare):
+            # The marks under that line stand that much too far to the right.
+            lines[index] = line.replace(" " * (supplied + 1), " ", 1)
+        else:
+            below = False
+    return "\n".join(lines)
+
+
+def _without(text: str, hide: Sequence[str]) -> str:
+    for folder in hide:
+        if folder:
+            text = text.replace(folder.rstrip("/\\") + "/", "").replace(
+                folder.rstrip("/\\") + "\\", ""
+            )
+    return text
+
+
+def _safe(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+# -- the linker -----------------------------------------------------------------------------------
+
+_LINKING: Final = re.compile(r"linking with .* failed")
+_COMPLAINT: Final = re.compile(
+    r"^(?:\s*=?\s*note:\s*)?(?:\S*lld\S*|lld-link|link): error: (.+)$", re.MULTILINE
+)
+_UNDEFINED: Final = re.compile(r"(?:<root>: )?undefined symbol: (.+)")
+_DUPLICATE: Final = re.compile(r"duplicate symbol: (.+)")
+_REFERENCED: Final = re.compile(r">>> referenced by .*?\(?([\w.<>:, ]+)\)?$")
+
+_NO_ENTRY: Final = """\
+this driver has no entry point: add `kernel_module!(Module);` with your type, or define
+`DriverEntry` yourself (`#[unsafe(no_mangle)] pub extern "system" fn DriverEntry(…)`)"""
+
+
+def from_linker(words: str) -> Iterator[Diagnostic]:
+    """What lld-link complains of, one diagnostic each, without its command line and paths."""
+    for match in _COMPLAINT.finditer(words):
+        complaint = match[1].strip()
+        undefined = _UNDEFINED.match(complaint)
+        duplicate = _DUPLICATE.match(complaint)
+        if undefined and undefined[1].strip() in ("DriverEntry", "_DriverEntry"):
+            yield plain("error", " ".join(_NO_ENTRY.split()), code="no-driver-entry")
+        elif undefined:
+            symbol = _demangled(undefined[1].strip())
+            yield plain(
+                "error",
+                f"unresolved external symbol `{symbol}`",
+                code="unresolved-symbol",
+                more="  = help: the kernel routine needs a declaration that names its module:"
+                '\n          #[link(name = "ntoskrnl.exe", kind = "raw-dylib",'
+                ' modifiers = "+verbatim")]\n',
+            )
+        elif duplicate:
+            yield plain(
+                "error",
+                f"the symbol `{_demangled(duplicate[1].strip())}` is defined twice",
+                code="duplicate-symbol",
+            )
+        else:
+            yield plain("error", f"the linker says: {_no_paths(complaint)}", code="linker")
+
+
+def _demangled(symbol: str) -> str:
+    if symbol.startswith("__imp_"):
+        symbol = symbol.removeprefix("__imp_")
+    if symbol.startswith(("_R", "_ZN", "?")):
+        from symbolic.demangle import demangle_name
+
+        return str(demangle_name(symbol, lang="rust" if symbol[0] == "_" else "cpp"))
+    return symbol
+
+
+def _no_paths(text: str) -> str:
+    """Absolute paths cut down to their last part."""
+    return re.sub(r"(?:[A-Za-z]:)?[\\/](?:[^\s\\/:'\"]+[\\/])+([^\s\\/:'\"]+)", r"\1", text)

@@ -1,0 +1,134 @@
+"""Run a program of the toolchain so that it can be stopped, with all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+#: How long to wait before looking again whether to stop, seconds.
+_TICK: Final = 0.05
+
+
+class Cancelled(Exception):
+    """The caller's event was set; the processes are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended: its exit code and what it wrote (decoded, bad bytes replaced)."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    arguments: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    cancel: threading.Event | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run a program to its end, without standard input.
+
+    The program gets a session (on Windows a process group) of its own: KeyboardInterrupt,
+    ``cancel`` or ``timeout`` seconds kill it together with its children before this returns.
+    ``on_line`` gets each line of standard output as it comes.
+
+    Raises OSError (cannot be started), subprocess.TimeoutExpired, Cancelled.
+    """
+    words = [str(word) for word in arguments]
+    lines: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+    with _started(words, cwd, env) as process:
+        streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+        readers = [
+            threading.Thread(target=_read, args=(index, stream, lines), daemon=True)
+            for index, stream in enumerate(streams)
+        ]
+        for reader in readers:
+            reader.start()
+        texts: tuple[list[str], list[str]] = ([], [])
+        deadline = None if timeout is None else time.monotonic() + timeout
+        open_streams = len(streams)
+        while open_streams:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(words, timeout or 0)
+            try:
+                index, line = lines.get(timeout=_TICK)
+            except queue.Empty:
+                continue
+            if line is None:
+                open_streams -= 1
+                continue
+            texts[index].append(line)
+            if index == 0 and on_line is not None:
+                on_line(line)
+        code = process.wait()
+    return Completed(code, "".join(texts[0]), "".join(texts[1]))
+
+
+@contextlib.contextmanager
+def _started(
+    words: list[str], cwd: Path | None, env: Mapping[str, str] | None
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        words,
+        cwd=cwd,
+        env=None if env is None else dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=os.name == "posix",
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+    try:
+        yield process
+    except BaseException:
+        _kill_tree(process)
+        raise
+    finally:
+        for stream in (process.stdout, process.stderr):
+            if stream is not None and process.poll() is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    stream.close()
+
+
+def _read(index: int, stream: IO[str], lines: queue.SimpleQueue[tuple[int, str | None]]) -> None:
+    try:
+        for line in stream:
+            lines.put((index, line))
+    except (OSError, ValueError):
+        pass
+    lines.put((index, None))
+
+
+def _kill_tree(process: subprocess.Popen[str]) -> None:
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        system = os.environ.get("SYSTEMROOT", r"C:\Windows")
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                [rf"{system}\System32\taskkill.exe", "/F", "/T", "/PID", str(process.pid)],
+                capture_output=True,
+                timeout=5,
+                check=False,
+            )
+        process.kill()
+    process.wait()

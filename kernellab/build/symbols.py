@@ -1,0 +1,182 @@
+"""From addresses in a driver to functions, files and lines, by the PDB beside it.
+
+A PDB's procedures carry MSVC-like names (``hello::impl$0::init``); the names as Rust writes
+them (``<hello::Module as KernelModule>::init``) are in its public symbols, mangled. Both are
+read: the procedure's place from ``symbolic``, its name from the publics where there is one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from ..protocol import Frame
+from . import pdb
+
+
+class Symbols:
+    """The symbols in one PDB, opened at the first look-up.
+
+    A PDB that is missing, damaged or not a PDB has none: looking up finds nothing then.
+    """
+
+    def __init__(self, pdb_path: Path) -> None:
+        self.path = pdb_path
+        self._lock = threading.Lock()
+        self._cache: Any = None
+        self._names: dict[int, str] = {}
+        self._opened = False
+        self._known: dict[int, list[Frame]] = {}
+
+    @classmethod
+    def beside(cls, image: Path) -> Self | None:
+        """The symbols of the driver at ``image``: of the PDB beside it, None without one."""
+        stem = image.with_suffix("")
+        for name in (stem.name, stem.name.replace("-", "_")):
+            path = stem.with_name(f"{name}.pdb")
+            if path.is_file():
+                return cls(path)
+        return None
+
+    def lookup(self, rva: int) -> list[Frame]:
+        """The functions that the address (relative to the image's base) is in.
+
+        Innermost first; all but the last are inlined into the next. Each has ``function``,
+        ``file``, ``line``, ``inlined`` and ``rva``. Empty where nothing is known.
+        """
+        with self._lock:
+            known = self._known.get(rva)
+            if known is None:
+                if len(self._known) > 65536:
+                    self._known.clear()
+                known = self._known[rva] = self._lookup(rva)
+            return list(known)
+
+    def _lookup(self, rva: int) -> list[Frame]:
+        if not self._opened:
+            self._open()
+        if self._cache is None or not 0 <= rva < 1 << 32:
+            return []
+        try:
+            found = list(self._cache.lookup(rva))
+        except Exception:  # damaged where it was not looked at before
+            return []
+        frames = []
+        for index, location in enumerate(found):
+            last = index == len(found) - 1
+            name = self._names.get(location.sym_addr) if last else None
+            frames.append(
+                Frame(
+                    rva=rva,
+                    function=name or readable(location.symbol or ""),
+                    file=short_path(location.full_path or ""),
+                    line=location.line or 0,
+                    inlined=not last,
+                )
+            )
+        if not frames:
+            near = self._nearest(rva)
+            return [Frame(rva=rva, function=near)] if near else []
+        return frames
+
+    def _nearest(self, rva: int) -> str:
+        # Only the library's own functions, which have no line tables: from one public to the next.
+        before = [address for address in self._names if address <= rva]
+        return self._names[max(before)] if before else ""
+
+    def _open(self) -> None:
+        self._opened = True
+        try:
+            from symbolic.debuginfo import Archive
+
+            for name in Archive.open(str(self.path)).iter_objects():
+                self._cache = name.make_symcache()
+                break
+        except Exception:  # whatever symbolic makes of a damaged file
+            self._cache = None
+            return
+        self._names = {rva: demangle(name) for rva, name in pdb.publics(self.path).items()}
+
+
+def symbolize(frames: Sequence[Frame], images: Mapping[str, Symbols]) -> tuple[Frame, ...]:
+    """``frames`` with function, file and line, inlined functions as frames of their own.
+
+    ``images`` are the symbols by module name. The innermost frame's address is looked up as it
+    is; the others are return addresses, so what is looked up is the call before. Frames of
+    other modules, and all where the PDB is missing or damaged, stay as they are.
+    """
+    out: list[Frame] = []
+    for index, frame in enumerate(frames):
+        symbols = images.get(frame.module)
+        found: list[Frame] = []
+        if symbols is not None and not frame.function:
+            found = symbols.lookup(frame.rva - 1 if index and frame.rva else frame.rva)
+        out.extend(
+            dataclasses.replace(each, address=frame.address, module=frame.module, rva=frame.rva)
+            for each in found
+        )
+        if not found:
+            out.append(frame)
+    return tuple(out)
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+_HASH: Final = re.compile(r"::h[0-9a-f]{16}$")
+_ENUM: Final = re.compile(r"enum2\$<((?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*?) ?>")
+_REFERENCE: Final = re.compile(r"\b(?:ref|ptr_const)\$<((?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*?) ?>")
+_IMPL: Final = re.compile(r"\bimpl\$(\d+)")
+_CLOSURE: Final = re.compile(r"\bclosure_env\$(\d+)|\bclosure\$(\d+)")
+
+
+def demangle(symbol: str) -> str:
+    """A linkage name as Rust writes it, without its hash; others as they are."""
+    if symbol.startswith(("_R", "_ZN")):
+        from symbolic.demangle import demangle_name
+
+        symbol = demangle_name(symbol, lang="rust", no_args=True) or symbol
+    return _HASH.sub("", symbol)
+
+
+def readable(name: str) -> str:
+    """A procedure's name from debug information, in Rust's spelling, without parameters."""
+    name = _without_parameters(name)
+    for _depth in range(4):
+        name = _ENUM.sub(r"\1", name)
+        name = _REFERENCE.sub(r"&\1", name)
+    name = _IMPL.sub(r"{impl#\1}", name)
+    name = _CLOSURE.sub(lambda m: f"{{closure#{m[1] or m[2]}}}", name)
+    return name.replace(" >", ">").replace(" >", ">")
+
+
+def _without_parameters(name: str) -> str:
+    depth = 0
+    for index, character in enumerate(name):
+        if character == "<":
+            depth += 1
+        elif character == ">":
+            depth -= 1
+        elif character == "(" and depth == 0 and index:
+            return name[:index]
+    return name
+
+
+_LIBRARY: Final = re.compile(r"^.*?[\\/](?:rustc[\\/][^\\/]+[\\/])?library[\\/]")
+_REGISTRY: Final = re.compile(r"^.*?registry[\\/](?:src[\\/])?[^\\/]+[\\/]")
+
+
+def short_path(path: str) -> str:
+    """A source file's name for people: ``cell``, ``windows-kernel-rs/src/print.rs``, ``core/…``.
+
+    Debug information has the workspace's root as ``/`` (it was mapped to nothing).
+    """
+    path = path.replace("\\", "/")
+    if "/library/" in path and "/rustc/" in f"/{path}":
+        return _LIBRARY.sub("", path)
+    if "registry/" in path:
+        return _REGISTRY.sub("", path)
+    return path.removeprefix("./").lstrip("/")

@@ -1,0 +1,174 @@
+"""The folder that Cargo works in: the framework, compiled once, and one driver at a time.
+
+There is one for each template and toolchain. It is a Cargo workspace whose root package is
+the driver that is being built, so that all drivers share the framework's compiled crates and
+each keeps its own incremental data. A lock file keeps two builds apart; Cargo would keep them
+apart by itself, but not the files that we write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from . import cache
+from .toolchain import TARGET, Toolchain
+
+_READY: Final = ".ready"
+_LOCK: Final = "lock"
+
+#: Seconds without use after which the folder of another template or toolchain is deleted.
+_UNUSED: Final = 21 * 24 * 3600.0
+
+#: Environment variables that would change what Cargo and rustc do; the user's own are theirs.
+_UNWANTED: Final = (
+    "RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTC_BOOTSTRAP RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER"
+    " CARGO_INCREMENTAL CARGO_TARGET_DIR RUSTUP_TOOLCHAIN CARGO_TERM_COLOR"
+    " CARGO_TERM_PROGRESS_WHEN LINK _LINK_"
+).split()
+_UNWANTED_PREFIXES: Final = ("CARGO_BUILD_", "CARGO_TARGET_", "CARGO_PROFILE_", "CARGO_UNSTABLE_")
+
+
+class TemplateLike(Protocol):
+    """What a build needs of the template that a crate is made from."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def lock(self) -> str: ...
+    def files(self) -> Iterator[tuple[str, bytes]]: ...
+
+
+class CrateLike(Protocol):
+    """What a build needs of a crate (``kernellab.crate.Crate``)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def file_name(self) -> str: ...
+    @property
+    def files(self) -> Mapping[str, str]: ...
+    @property
+    def dependencies(self) -> Mapping[str, object]: ...
+    @property
+    def template(self) -> TemplateLike: ...
+    @property
+    def supplied(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+
+
+def place_for(crate: CrateLike, toolchain: Toolchain) -> Path:
+    """The workspace's folder for this crate and toolchain."""
+    return cache.cache_root() / "work" / f"{crate.template.digest[:16]}-{toolchain.key}"
+
+
+def lock_of(place: Path) -> Path:
+    """The lock file that must be held while anything in the folder is changed."""
+    return place.with_name(place.name + "." + _LOCK)
+
+
+def prepare(place: Path, crate: CrateLike) -> None:
+    """Lay out the workspace for ``crate``; raises OSError. The lock must be held."""
+    if not (place / _READY).is_file():
+        cache.remove(place)
+        for path, content in crate.template.files():
+            target = place / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        (place / _READY).touch()
+        _retire(place)
+    os.utime(place / _READY)
+    _write_if_changed(place / "Cargo.toml", crate.files["Cargo.toml"])
+    for path, text in crate.files.items():
+        if path != "Cargo.toml":
+            # Always written: Cargo compares times, and what it built last may be another cell.
+            (place / path).write_text(text, encoding="utf-8", newline="")
+    for old in place.iterdir():
+        if old.is_file() and old.suffix == ".rs" and old.name not in crate.files:
+            old.unlink()
+    saved = _saved_lock(place, crate)
+    text = saved.read_text(encoding="utf-8") if saved.is_file() else crate.template.lock
+    if text:
+        _write_if_changed(place / "Cargo.lock", text)
+
+
+def keep_lock(place: Path, crate: CrateLike) -> None:
+    """Remember which versions were chosen for the crate's dependencies: the same next time."""
+    if crate.dependencies:
+        saved = _saved_lock(place, crate)
+        text = (place / "Cargo.lock").read_bytes()
+        if not saved.is_file() or saved.read_bytes() != text:
+            cache.write_file(saved, text)
+
+
+def _saved_lock(place: Path, crate: CrateLike) -> Path:
+    import hashlib
+
+    name = hashlib.sha256(crate.files["Cargo.toml"].encode()).hexdigest()[:16]
+    return place / "locks" / f"{name}.lock"
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    data = text.encode()
+    try:
+        if path.read_bytes() == data:
+            return
+    except FileNotFoundError:
+        pass
+    path.write_bytes(data)
+
+
+def _retire(place: Path) -> None:
+    """Delete the workspaces of templates and toolchains that nobody uses any more."""
+    for other in place.parent.iterdir():
+        with contextlib.suppress(OSError):
+            age = time.time() - (other / _READY).stat().st_mtime
+            if other != place and age > _UNUSED:
+                cache.remove(other)
+
+
+def environment(place: Path, toolchain: Toolchain, roots: tuple[Path, ...] = ()) -> dict[str, str]:
+    """The environment that Cargo runs in, with the flags that make a driver of a cdylib."""
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in _UNWANTED and not key.startswith(_UNWANTED_PREFIXES)
+    }
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    flags = [
+        f"-Clinker={toolchain.linker}",
+        f"-Clinker-flavor={toolchain.linker_flavor}",
+        *(f"-Clink-arg={word}" for word in LINK_ARGUMENTS),
+        # What a macro makes is at the line where it is used: stacks show the cell.
+        "-Ccollapse-macro-debuginfo=yes",
+        f"--remap-path-prefix={home / 'registry' / 'src'}=registry",
+        *(f"--remap-path-prefix={root}=" for root in (place, *roots)),
+    ]
+    if toolchain.sysroot is not None:
+        flags = [f"--sysroot={toolchain.sysroot}", *flags]
+    env["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(flags)
+    env["CARGO_TARGET_DIR"] = str(place / "target")
+    env["CARGO_BUILD_TARGET"] = TARGET
+    env["RUSTC"] = str(toolchain.rustc)
+    env["RUSTC_WRAPPER"] = ""  # a compiler cache named in Cargo's configuration costs more
+    env["CARGO_TERM_COLOR"] = "never"
+    env["CARGO_HTTP_TIMEOUT"] = "15"
+    env["CARGO_NET_RETRY"] = "1"
+    return env
+
+
+#: lld-link's options for a driver (Microsoft Learn, "Linker options"). /RELEASE writes the
+#: checksum that the kernel's loader wants; /Brepro keeps the clock out of the image.
+LINK_ARGUMENTS: Final = (
+    "/NODEFAULTLIB",
+    "/SUBSYSTEM:NATIVE",
+    "/DRIVER",
+    "/ENTRY:DriverEntry",
+    "/Brepro",
+    "/RELEASE",
+)

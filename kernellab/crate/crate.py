@@ -1,0 +1,163 @@
+"""Rust source becomes a crate: a manifest around it, and not one of its lines moved.
+
+The crate is its workspace's root package and its source lies in the root under its own name
+(``cell``, or the ``.rs`` file's), because rustc puts the path that Cargo gives it, relative to
+the workspace, into messages, ``file!()`` and debug information.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from ..errors import UsageError
+from . import toml
+from .dependencies import Dependency
+from .names import validate_name
+from .rust_source import crate_attributes, words
+from .template import DRIVER, Template, load_template, member_path
+
+#: What a notebook cell's source is called in messages and frames.
+CELL: Final = "cell"
+
+_NO_STD: Final = "#![no_std]"
+#: Links the framework (its panic handler and allocator) where the source never names it.
+#: It comes after the source's end, where it moves no line.
+_FRAMEWORK: Final = "\nextern crate windows_kernel_rs as _;\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Crate:
+    """A driver's crate, ready for building.
+
+    ``files`` are its own files (relative path, text): ``Cargo.toml`` and the source under
+    ``file_name``; the framework's come from ``template``. ``supplied`` is how many characters
+    were put before the source's line 1. ``key`` is the SHA-256 of everything here, the
+    template included, in hexadecimal. ``root`` is where it was written, if it was.
+    """
+
+    name: str
+    file_name: str
+    dependencies: Mapping[str, Dependency]
+    template: Template = field(repr=False)
+    files: Mapping[str, str] = field(repr=False)
+    supplied: int
+    key: str
+    root: Path | None = None
+
+
+def write_crate(
+    name: str,
+    source: str,
+    *,
+    file_name: str = CELL,
+    dependencies: Mapping[str, Dependency] | None = None,
+    template: Path | None = None,
+    root: Path | None = None,
+) -> Crate:
+    """Make the crate of the driver ``name`` from ``source``.
+
+    Line N of the source is line N of the written file: for a cell, pass the text with the
+    magic's own line blanked. ``#![no_std]`` is put at the front of line 1 where the source
+    does not have it. ``dependencies`` are registry crates (see :mod:`.dependencies`).
+    ``template`` replaces the package's template; with ``root`` the whole workspace is written
+    there as well, to be opened in an editor.
+
+    Raises UsageError for a name, file name or dependency that cannot be used, and BuildError
+    when the template is damaged.
+    """
+    validate_name(name)
+    _validate_file_name(file_name)
+    loaded = load_template(template)
+    dependencies = dict(dependencies or {})
+    source = source.removeprefix("\ufeff")
+    before = "" if "no_std" in crate_attributes(source) else _NO_STD
+    used = words(source)
+    after = "" if used & {"windows_kernel_rs", "panic_handler"} else _FRAMEWORK
+    manifest = toml.dumps(_manifest(name, file_name, dependencies, loaded))
+    files = {"Cargo.toml": manifest, file_name: f"{before}{source}{after}"}
+    key = hashlib.sha256(json.dumps([loaded.digest, name, files]).encode()).hexdigest()
+    crate = Crate(name, file_name, dependencies, loaded, files, len(before), key, root)
+    if root is not None:
+        _write(crate, root)
+    return crate
+
+
+def sample_crate(template: Path | None = None) -> Crate:
+    """The template's own driver as a crate: what a set-up builds to have the framework ready."""
+    loaded = load_template(template)
+    path = loaded.driver.get("lib", {}).get("path", "src/lib.rs")
+    source = (loaded.root / DRIVER / path).read_text(encoding="utf-8")
+    return write_crate("sample", source, file_name=PurePosixPath(path).name, template=template)
+
+
+def _validate_file_name(file_name: str) -> None:
+    plain = file_name == CELL or file_name.endswith(".rs")
+    bad = set('/\\:*?"<>|\0') & set(file_name)
+    if not plain or bad or not file_name.isprintable() or len(file_name) > 200:
+        raise UsageError(f"{file_name[:80]!r} cannot be the source's name: use NAME.rs")
+
+
+def _manifest(
+    name: str, file_name: str, dependencies: Mapping[str, Dependency], template: Template
+) -> dict[str, Any]:
+    driver, workspace = template.driver, template.manifest
+    package = driver["package"]
+    edition = package.get("edition", "2024")
+    if isinstance(edition, Mapping):
+        edition = workspace["workspace"]["package"]["edition"]
+    own: dict[str, Any] = {}
+    for crate, spec in driver.get("dependencies", {}).items():
+        path = member_path(template.root, DRIVER, crate, spec, workspace)
+        own[crate] = spec if path is None or "path" not in spec else {**spec, "path": path}
+    for crate in dependencies:
+        if crate in own or crate == name:
+            raise UsageError(f"a dependency cannot be called {crate!r} here: the name is taken")
+    profiles = {key: dict(value) for key, value in workspace.get("profile", {}).items()}
+    for profile in ("dev", "release"):
+        # A driver cannot unwind: nothing in the kernel would catch it.
+        profiles.setdefault(profile, {})["panic"] = "abort"
+    return {
+        "package": {
+            "name": name,
+            "version": "0.0.0",
+            "edition": edition,
+            "publish": False,
+            "build": False,
+            "autobins": False,
+            "autoexamples": False,
+            "autotests": False,
+            "autobenches": False,
+        },
+        "lib": {
+            "path": file_name,
+            "crate-type": ["cdylib"],
+            "test": False,
+            "doctest": False,
+            "bench": False,
+        },
+        "dependencies": {**own, **dependencies},
+        **({"lints": driver["lints"]} if "lints" in driver else {}),
+        "workspace": {
+            **{k: v for k, v in workspace.get("workspace", {}).items() if k != "default-members"},
+            "members": list(template.members),
+            "exclude": [],
+        },
+        "profile": profiles,
+    }
+
+
+def _write(crate: Crate, root: Path) -> None:
+    try:
+        for path, content in crate.template.files():
+            target = root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        for path, text in crate.files.items():
+            (root / path).write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageError(f"cannot write the crate to {root}: {error.strerror}") from error
