@@ -40,6 +40,8 @@ class Driver:
         #: Seconds on the wall clock: ``build``, ``load`` (DriverEntry's return), ``first_line``
         #: (first DbgPrint seen here, counted from the start of the load).
         self.timings: dict[str, float] = {}
+        #: When the first line of the last load was seen here, as ``time.perf_counter`` has it.
+        self.first_line_at = 0.0
         self._symbols: Symbols | None = None
         self._started = 0.0
         self._on_state: Callable[[Driver], None] | None = None
@@ -98,7 +100,8 @@ class Driver:
                 continue
             if isinstance(event, DbgPrint):
                 if "first_line" not in self.timings:
-                    self.timings["first_line"] = time.perf_counter() - self._started
+                    self.first_line_at = time.perf_counter()
+                    self.timings["first_line"] = self.first_line_at - self._started
             elif isinstance(event, Violation):
                 self.violations.append(event)
             elif isinstance(event, BugcheckEvent):

@@ -172,6 +172,8 @@ def parse_magic(line: str) -> argparse.Namespace:
             "%%rustdriver needs a name: the driver's, and the variable's it is bound to,"
             " such as `%%rustdriver hello`"
         )
+    if {"-h", "--help", "?"} & set(words):
+        raise UsageError(magic_help())
     return magic_parser().parse_args(words)
 
 
