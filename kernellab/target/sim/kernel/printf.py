@@ -40,11 +40,17 @@ MAX_OUTPUT: Final = 1 << 20
 #: Digits that an integer's precision can ask for (the CRT's own limit).
 _MAX_PRECISION: Final = 512
 
+# Formats of this many bytes and more are not kept compiled.
+_CACHED: Final = 2048
+
 #: Takes the next variable argument: an unsigned 64-bit slot of the x64 va_list.
 NextArgument = Callable[[], int]
 
+# Possessive: what can be a flag, width or size is never the type.
 _SPEC: Final = re.compile(
-    r"([-+ #0]*)(\*|\d+)?(?:\.(\*|\d*))?((?:hh|ll|I64|I32|I(?=[diouxX])|[hlLwzjt])*)(.)", re.DOTALL
+    r"([-+ #0]*+)(\*|[0-9]++)?+(?:\.(\*|[0-9]*+))?+"
+    r"((?:hh|ll|I64|I32|I(?=[diouxX])|[hlLwjzt])*+)(.)",
+    re.DOTALL,
 )
 _BITS: Final = {
     "hh": 8, "h": 16, "l": 32, "I32": 32, "ll": 64, "I64": 64, "I": 64, "j": 64, "z": 64, "t": 64,
@@ -181,8 +187,8 @@ def _spec(
         zero="0" in flags,
         alternate="#" in flags,
         sign="+" if "+" in flags else " " if " " in flags else "",
-        width=None if width == "*" else min(int(width or -1), MAX_OUTPUT),
-        precision=None if precision == "*" else int(precision or 0) if has_precision else -1,
+        width=None if width == "*" else _number(width) if width else -1,
+        precision=None if precision == "*" else _number(precision) if has_precision else -1,
         bits=64 if kind == "p" else bits,
         kind=kind,
         wide=from_wide,
@@ -190,17 +196,25 @@ def _spec(
     )
 
 
+def _number(digits: str) -> int:
+    """A width or precision as written, bounded (and far from Python's limit for int())."""
+    return min(int(digits[-9:] or 0), MAX_OUTPUT) if len(digits) < 10 else MAX_OUTPUT
+
+
 def vformat(text: bytes, next_argument: NextArgument, memory: Memory) -> bytes:
     """Narrow output (DbgPrint, _vsnprintf) of the format ``text``, which has no NUL."""
     if text == b"%s":
         address = next_argument()
         return read_string(memory, address) if address else b"(null)"
-    return _format(_compile(text, False), next_argument, memory, False)
+    compiled = _compile(text, False) if len(text) < _CACHED else _compile.__wrapped__(text, False)
+    return _format(compiled, next_argument, memory, False)
 
 
 def vformat_wide(text: bytes, next_argument: NextArgument, memory: Memory) -> bytes:
     """Wide output (_vsnwprintf, swprintf); format and result are UTF-16LE without a zero."""
-    return _format(_compile(text, True), next_argument, memory, True)
+    text = text if not len(text) & 1 else text[:-1]
+    compiled = _compile(text, True) if len(text) < _CACHED else _compile.__wrapped__(text, True)
+    return _format(compiled, next_argument, memory, True)
 
 
 def _format(
