@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import BuildError
-from . import cache, image, process, store, sysroot, workspace
+from . import cache, image, linker_map, process, store, sysroot, workspace
 from .cache import Progress
 from .diagnostics import Diagnostic, from_compiler
+from .project import open_project
 from .store import BuildResult
 from .toolchain import Toolchain, find_toolchain
 from .workspace import CrateLike
@@ -98,13 +99,27 @@ def _build(
         found = store.load(key, release=release)
         if found is not None:
             return found  # another build of the same made it while this one waited
-        run = _Run(place, crate, release, toolchain, progress, cancel)
+        run = _Run(
+            name=crate.name,
+            cwd=place,
+            env=workspace.environment(place, toolchain),
+            source=place / crate.file_name,
+            shown=crate.file_name,
+            release=release,
+            toolchain=toolchain,
+            supplied=crate.supplied,
+            wanted=tuple(crate.dependencies),
+            progress=progress,
+            cancel=cancel,
+        )
         with cache.trouble():
             workspace.prepare(place, crate)
         run.cargo()
+        if run.fresh:
+            run.again()
         with cache.trouble():
             workspace.keep_lock(place, crate)
-            _finish(run, key)
+            _finish(run, place, key)
     if store.count() % 64 == 0:
         store.prune()
     found = store.load(key, release=release)
@@ -113,21 +128,85 @@ def _build(
     return dataclasses.replace(found, cached=False)
 
 
-def _finish(run: _Run, key: str) -> None:
+def build_folder(
+    folder: Path,
+    *,
+    release: bool = False,
+    toolchain: Toolchain | None = None,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> BuildResult:
+    """Build the crate in ``folder``, a ``cdylib`` with a Cargo.toml of its own.
+
+    It is built as it stands, with the flags that make a driver; what Cargo makes goes to the
+    cache folder, not beside the source. Messages and frames name its files below ``src/``.
+    Errors as for :func:`build`, and UsageError where the folder is not such a crate.
+    """
+    begin = time.perf_counter()
+    project = open_project(folder)
+    toolchain = toolchain or find_toolchain()
+    place = workspace.place_for_folder(project.folder, toolchain)
+    run = _Run(
+        name=project.name,
+        cwd=project.workspace,
+        env=workspace.environment(place, toolchain, project.remapped),
+        source=project.source,
+        shown=project.shown,
+        release=release,
+        toolchain=toolchain,
+        wanted=project.dependencies,
+        progress=progress,
+        cancel=cancel,
+        package=project.name,
+    )
+    try:
+        sysroot.ensure(toolchain, progress=progress, cancel=cancel)
+        lock = workspace.lock_of(place)
+        with cache.locked(lock, progress=progress, what=project.name, cancel=cancel):
+            with cache.trouble():
+                place.mkdir(parents=True, exist_ok=True)
+            run.cargo()
+            with cache.trouble():
+                key = hashlib.sha256(run.image.read_bytes() + str(place).encode()).hexdigest()
+                if store.load(key, release=release) is None:
+                    _finish(run, place, key)
+    except process.Cancelled:
+        raise BuildError(f"the build of {project.name} was stopped") from None
+    found = store.load(key, release=release)
+    if found is None:
+        raise BuildError(f"the built driver vanished from {cache.cache_root()}")
+    seconds = time.perf_counter() - begin
+    return dataclasses.replace(found, cached=run.fresh, seconds=seconds)
+
+
+def _finish(run: _Run, place: Path, key: str) -> None:
     data, pdb = image.stamp(run.image.read_bytes(), run.pdb.read_bytes())
-    store.save(key, run.crate.name, data, pdb, run.pdb.name, run.diagnostics)
+    written = workspace.map_of(place)
+    names = linker_map.shorten(written.read_text(encoding="utf-8", errors="replace"))
+    beside = {run.pdb.name: pdb, linker_map.path_for(run.pdb).name: names.encode()}
+    store.save(key, run.name, data, beside, run.diagnostics)
 
 
 @dataclass
 class _Run:
-    """One run of Cargo and what came out of it."""
+    """One run of Cargo and what came out of it.
 
-    place: Path
-    crate: CrateLike
+    ``source`` is the driver's own root source file, ``shown`` what messages call it;
+    ``wanted`` the registry crates that may have to be downloaded.
+    """
+
+    name: str
+    cwd: Path
+    env: Mapping[str, str]
+    source: Path
+    shown: str
     release: bool
     toolchain: Toolchain
-    progress: Progress | None
-    cancel: threading.Event | None
+    supplied: int = 0
+    wanted: tuple[str, ...] = ()
+    package: str = ""
+    progress: Progress | None = None
+    cancel: threading.Event | None = None
     diagnostics: list[Diagnostic] = field(default_factory=list)
     image: Path = Path()
     pdb: Path = Path()
@@ -137,37 +216,34 @@ class _Run:
     def cargo(self) -> None:
         """Run Cargo until there is an image; raises BuildError, process.Cancelled."""
         ended = self._attempt(offline=True)
-        if (
-            ended.returncode
-            and self.crate.dependencies
-            and not self._errors()
-            and _MISSING_OFFLINE.search(ended.stderr)
-        ):
-            self._say(f"downloading {', '.join(self.crate.dependencies)}")
+        missing = ended.returncode and self.wanted and not self._errors()
+        if missing and _MISSING_OFFLINE.search(ended.stderr):
+            self._say(f"downloading {', '.join(self.wanted)}")
             ended = self._attempt(offline=False)
-        if not ended.returncode and self.fresh:
-            # The clock or the file system is too coarse for Cargo to see that the file changed.
-            later = time.time() + 2
-            os.utime(self.place / self.crate.file_name, (later, later))
-            ended = self._attempt(offline=True)
         if ended.returncode or not self.image.name:
             raise self._failure(ended.stderr)
+
+    def again(self) -> None:
+        """Run Cargo once more where it did not see that the source had changed.
+
+        The clock or the file system is too coarse then (Cargo compares times).
+        """
+        later = time.time() + 2
+        os.utime(self.source, (later, later))
+        self.cargo()
 
     def _attempt(self, *, offline: bool) -> process.Completed:
         self.diagnostics, self.fresh, self._done = [], False, 0
         arguments: list[str | Path] = [
             self.toolchain.cargo,
-            *("build", "--quiet", "--message-format=json-diagnostic-rendered-ansi"),
+            *("build", "--lib", "--quiet", "--message-format=json-diagnostic-rendered-ansi"),
+            *(["--package", self.package] if self.package else []),
             *(["--offline"] if offline else []),
             *(["--release"] if self.release else []),
         ]
         try:
             return process.run(
-                arguments,
-                cwd=self.place,
-                env=workspace.environment(self.place, self.toolchain),
-                cancel=self.cancel,
-                on_line=self._line,
+                arguments, cwd=self.cwd, env=self.env, cancel=self.cancel, on_line=self._line
             )
         except OSError as error:
             raise BuildError(f"cannot run {self.toolchain.cargo}: {error.strerror}") from error
@@ -203,13 +279,13 @@ class _Run:
             return
         self.diagnostics += from_compiler(
             inner,
-            file_name=self.crate.file_name if own else "",
-            supplied=self.crate.supplied if own else 0,
-            hide=[str(self.place), str(_cargo_sources())],
+            file_name=self.shown if own else "",
+            supplied=self.supplied if own else 0,
+            hide=[str(self.cwd), str(_cargo_sources())],
         )
 
     def _own(self, target: Mapping[str, Any]) -> bool:
-        return target.get("src_path") == str(self.place / self.crate.file_name)
+        return target.get("src_path") == str(self.source)
 
     def _say(self, text: str) -> None:
         if self.progress is not None:
@@ -224,20 +300,21 @@ class _Run:
         if cache.means_full(words):
             return cache.full(words)
         if errors:
-            return BuildError(summary(self.crate.name, errors), self.diagnostics)
+            return BuildError(summary(self.name, errors), self.diagnostics)
         return self._cargo_failure(stderr)
 
     def _cargo_failure(self, stderr: str) -> BuildError:
         """Cargo itself gave up: a dependency that is not to be had, most of all."""
-        text = stderr.replace(str(self.place) + os.sep, "").replace(str(self.place), "")
+        text = stderr.replace(str(self.cwd) + os.sep, "").replace(str(self.cwd), "")
         text = re.sub(r"^error: ", "", text.strip())
-        wanted = ", ".join(self.crate.dependencies)
-        if wanted and _NO_NETWORK.search(text) and "no matching package" not in text:
+        if self.wanted and _NO_NETWORK.search(text) and "no matching package" not in text:
             return BuildError(
-                f"{self.crate.name} needs {wanted}, which could not be downloaded: no network"
-                f" connection to the crate registry. Cargo says:\n{text}"
+                f"{self.name} needs {', '.join(self.wanted)}, which could not be downloaded: no"
+                f" network connection to the crate registry. Cargo says:\n{text}"
             )
-        return BuildError(f"{self.crate.name} cannot be built. Cargo says:\n{text}")
+        if not text and not self.image.name:
+            text = "nothing, but it made no driver: is the crate's type `cdylib`?"
+        return BuildError(f"{self.name} cannot be built. Cargo says:\n{text}")
 
 
 #: rustc's closing words, which repeat what was said.

@@ -70,7 +70,8 @@ class Streams:
         if not data.startswith(_MAGIC):
             raise ValueError("not a PDB")
         self._data = data
-        self._block, _free, _blocks, size, _unknown, block_map = struct.unpack_from("<6I", data, 32)
+        block, _free, _blocks, size, _unknown, block_map = struct.unpack_from("<6I", data, 32)
+        self._block: int = block
         if self._block not in (512, 1024, 2048, 4096, 8192, 16384, 32768):
             raise ValueError("not a PDB")
         pages = struct.unpack_from(f"<{self._pages(size)}I", data, block_map * self._block)
@@ -93,6 +94,7 @@ class Streams:
         return self._join(self._places[stream], self._sizes[stream])
 
     def _pages(self, size: int) -> int:
+        """How many blocks hold ``size`` bytes."""
         if size > len(self._data):
             raise ValueError("a stream is larger than the file")
         return -(-size // self._block)

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,19 +69,24 @@ def load(key: str, *, release: bool) -> BuildResult | None:
 
 
 def save(
-    key: str, name: str, image: bytes, pdb: bytes, pdb_name: str, diagnostics: Sequence[Diagnostic]
+    key: str,
+    name: str,
+    image: bytes,
+    beside: Mapping[str, bytes],
+    diagnostics: Sequence[Diagnostic],
 ) -> None:
-    """Store a driver; raises OSError. What another process stored under ``key`` stays."""
+    """Store a driver and the files ``beside`` it, its PDB first; raises OSError."""
     place = _place(key)
     if place.is_dir():
         cache.remove(place)  # was not whole, or `load` would have found it
     with cache.new_folder(place) as folder:
         (folder / f"{name}.sys").write_bytes(image)
-        (folder / pdb_name).write_bytes(pdb)
+        for other, content in beside.items():
+            (folder / other).write_bytes(content)
         saved = {
             "name": name,
             "sys": f"{name}.sys",
-            "pdb": pdb_name,
+            "pdb": next(iter(beside)),
             "size": len(image),
             "sha256": hashlib.sha256(image).hexdigest(),
             "diagnostics": [fields(each) for each in diagnostics],

@@ -2,11 +2,13 @@
 
 A PDB's procedures carry MSVC-like names (``hello::impl$0::init``); the names as Rust writes
 them (``<hello::Module as KernelModule>::init``) are in its public symbols, mangled. Both are
-read: the procedure's place from ``symbolic``, its name from the publics where there is one.
+read: the procedure's place from ``symbolic``, its name from the linker's map, which a build
+keeps beside the PDB, or from the PDB's public symbols.
 """
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import re
 import threading
@@ -15,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from ..protocol import Frame
-from . import pdb
+from . import linker_map, pdb
+from .demangle import demangle
 
 
 class Symbols:
@@ -29,6 +32,7 @@ class Symbols:
         self._lock = threading.Lock()
         self._cache: Any = None
         self._names: dict[int, str] = {}
+        self._addresses: list[int] = []
         self._opened = False
         self._known: dict[int, list[Frame]] = {}
 
@@ -85,8 +89,8 @@ class Symbols:
 
     def _nearest(self, rva: int) -> str:
         # Only the library's own functions, which have no line tables: from one public to the next.
-        before = [address for address in self._names if address <= rva]
-        return self._names[max(before)] if before else ""
+        index = bisect.bisect_right(self._addresses, rva)
+        return self._names[self._addresses[index - 1]] if index else ""
 
     def _open(self) -> None:
         self._opened = True
@@ -99,7 +103,9 @@ class Symbols:
         except Exception:  # whatever symbolic makes of a damaged file
             self._cache = None
             return
-        self._names = {rva: demangle(name) for rva, name in pdb.publics(self.path).items()}
+        names = linker_map.read(self.path) or pdb.publics(self.path)
+        self._names = {rva: demangle(name) for rva, name in names.items()}
+        self._addresses = sorted(self._names)
 
 
 def symbolize(frames: Sequence[Frame], images: Mapping[str, Symbols]) -> tuple[Frame, ...]:
@@ -126,28 +132,21 @@ def symbolize(frames: Sequence[Frame], images: Mapping[str, Symbols]) -> tuple[F
 
 # -- names ----------------------------------------------------------------------------------------
 
-_HASH: Final = re.compile(r"::h[0-9a-f]{16}$")
 _ENUM: Final = re.compile(r"enum2\$<((?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*?) ?>")
 _REFERENCE: Final = re.compile(r"\b(?:ref|ptr_const)\$<((?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*?) ?>")
+_SLICE: Final = re.compile(r"\bslice2\$<((?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*?) ?>")
 _IMPL: Final = re.compile(r"\bimpl\$(\d+)")
 _CLOSURE: Final = re.compile(r"\bclosure_env\$(\d+)|\bclosure\$(\d+)")
-
-
-def demangle(symbol: str) -> str:
-    """A linkage name as Rust writes it, without its hash; others as they are."""
-    if symbol.startswith(("_R", "_ZN")):
-        from symbolic.demangle import demangle_name
-
-        symbol = demangle_name(symbol, lang="rust", no_args=True) or symbol
-    return _HASH.sub("", symbol)
 
 
 def readable(name: str) -> str:
     """A procedure's name from debug information, in Rust's spelling, without parameters."""
     name = _without_parameters(name)
+    name = re.sub(r"\bstr\$", "str", name)
     for _depth in range(4):
         name = _ENUM.sub(r"\1", name)
         name = _REFERENCE.sub(r"&\1", name)
+        name = _SLICE.sub(r"[\1]", name)
     name = _IMPL.sub(r"{impl#\1}", name)
     name = _CLOSURE.sub(lambda m: f"{{closure#{m[1] or m[2]}}}", name)
     return name.replace(" >", ">").replace(" >", ">")

@@ -29,8 +29,9 @@ TARGET: Final = "x86_64-pc-windows-msvc"
 #: Oldest compiler that knows edition 2024.
 MINIMUM: Final = (1, 85)
 
-#: Bump when anything here changes what a driver's bytes are made of.
-RECIPE: Final = 1
+#: Bump when what a sysroot is made of, or how a driver is made, changes.
+SYSROOT_RECIPE: Final = 1
+RECIPE: Final = 2
 
 _EXE: Final = ".exe" if os.name == "nt" else ""
 
@@ -207,7 +208,7 @@ def _search() -> Toolchain:
 
 def _sysroot_name(candidate: Candidate) -> str:
     commit = candidate.commit_hash[:9]
-    return f"{candidate.version}-{commit}-{candidate.identity}-{RECIPE}"
+    return f"{candidate.version}-{commit}-{candidate.identity}-{SYSROOT_RECIPE}"
 
 
 def _places() -> Iterator[tuple[Path, str]]:

@@ -9,6 +9,7 @@ apart by itself, but not the files that we write.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -67,9 +68,20 @@ def place_for(crate: CrateLike, toolchain: Toolchain) -> Path:
     return cache.cache_root() / "work" / f"{crate.template.digest[:16]}-{toolchain.key}"
 
 
+def place_for_folder(folder: Path, toolchain: Toolchain) -> Path:
+    """The same for a crate of the user's own, which stays where it is."""
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    return cache.cache_root() / "work" / f"{name}-{toolchain.key}"
+
+
 def lock_of(place: Path) -> Path:
     """The lock file that must be held while anything in the folder is changed."""
     return place.with_name(place.name + "." + _LOCK)
+
+
+def map_of(place: Path) -> Path:
+    """Where the linker writes its map."""
+    return place / "driver.map"
 
 
 def prepare(place: Path, crate: CrateLike) -> None:
@@ -107,8 +119,6 @@ def keep_lock(place: Path, crate: CrateLike) -> None:
 
 
 def _saved_lock(place: Path, crate: CrateLike) -> Path:
-    import hashlib
-
     name = hashlib.sha256(crate.files["Cargo.toml"].encode()).hexdigest()[:16]
     return place / "locks" / f"{name}.lock"
 
@@ -132,8 +142,13 @@ def _retire(place: Path) -> None:
                 cache.remove(other)
 
 
-def environment(place: Path, toolchain: Toolchain, roots: tuple[Path, ...] = ()) -> dict[str, str]:
-    """The environment that Cargo runs in, with the flags that make a driver of a cdylib."""
+def environment(
+    place: Path, toolchain: Toolchain, remapped: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """The environment that Cargo runs in, with the flags that make a driver of a cdylib.
+
+    ``remapped`` are further beginnings of paths that are taken off in what is built.
+    """
     env = {
         key: value
         for key, value in os.environ.items()
@@ -144,10 +159,11 @@ def environment(place: Path, toolchain: Toolchain, roots: tuple[Path, ...] = ())
         f"-Clinker={toolchain.linker}",
         f"-Clinker-flavor={toolchain.linker_flavor}",
         *(f"-Clink-arg={word}" for word in LINK_ARGUMENTS),
+        f"-Clink-arg=/MAP:{map_of(place)}",
         # What a macro makes is at the line where it is used: stacks show the cell.
         "-Ccollapse-macro-debuginfo=yes",
         f"--remap-path-prefix={home / 'registry' / 'src'}=registry",
-        *(f"--remap-path-prefix={root}=" for root in (place, *roots)),
+        *(f"--remap-path-prefix={root}=" for root in (place, *remapped)),
     ]
     if toolchain.sysroot is not None:
         flags = [f"--sysroot={toolchain.sysroot}", *flags]
@@ -155,7 +171,6 @@ def environment(place: Path, toolchain: Toolchain, roots: tuple[Path, ...] = ())
     env["CARGO_TARGET_DIR"] = str(place / "target")
     env["CARGO_BUILD_TARGET"] = TARGET
     env["RUSTC"] = str(toolchain.rustc)
-    env["RUSTC_WRAPPER"] = ""  # a compiler cache named in Cargo's configuration costs more
     env["CARGO_TERM_COLOR"] = "never"
     env["CARGO_HTTP_TIMEOUT"] = "15"
     env["CARGO_NET_RETRY"] = "1"

@@ -1,0 +1,140 @@
+"""``kernellab doctor``: what is here, what is missing, how to mend each."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from ..errors import KernelLabError, ToolchainError
+from . import cache, sysroot
+from .toolchain import Toolchain, candidates, find_toolchain
+
+#: Python packages that the rest stands on, with the least version each (as in pyproject.toml).
+PACKAGES: Final = {
+    "anywidget": "0.9.18",
+    "filelock": "3.16",
+    "ipykernel": "6.29",
+    "ipywidgets": "8.1",
+    "nbformat": "5.10",
+    "platformdirs": "4.3",
+    "pywinrm": "0.5",
+    "symbolic": "12.14",
+    "unicorn": "2.1.3",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: ``found`` says what is there, ``mend`` what to do if not."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def diagnose() -> list[Check]:
+    """Look at everything that building and running needs; changes nothing, never raises."""
+    return [*_python(), _template(), *_cache(), *_rust()]
+
+
+def _python() -> Iterator[Check]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
+    for name, least in PACKAGES.items():
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield Check(name, False, "not installed", f"pip install '{name}>={least}'")
+            continue
+        ok = _numbers(found) >= _numbers(least)
+        yield Check(name, ok, found, f"pip install --upgrade '{name}>={least}'")
+    yield _tried("unicorn starts", _unicorn, "pip install --force-reinstall unicorn")
+    yield _tried("symbolic starts", _symbolic, "pip install --force-reinstall symbolic")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:3])
+
+
+def _tried(name: str, attempt: Callable[[], str], mend: str) -> Check:
+    try:
+        return Check(name, True, attempt())
+    except Exception as error:  # a broken native library raises anything
+        return Check(name, False, f"{type(error).__name__}: {error}", mend)
+
+
+def _unicorn() -> str:
+    # By name: only the simulator's machine may import it, this only asks whether it can.
+    import importlib
+
+    version = importlib.import_module("unicorn").uc_version()
+    return ".".join(str(part) for part in version[:3])
+
+
+def _symbolic() -> str:
+    from symbolic.common import arch_is_known
+
+    return "yes" if arch_is_known("x86_64") else "no x86_64"
+
+
+def _template() -> Check:
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "_template", package.parent / "rust-template"):
+        if (folder / "Cargo.toml").is_file():
+            return Check("Rust template", True, str(folder))
+    return Check("Rust template", False, "missing", "install kernellab again")
+
+
+def _cache() -> Iterator[Check]:
+    root = cache.cache_root()
+    variable = f"name another folder in {cache.VARIABLE}"
+    try:
+        cache.check_writable()
+        yield Check("cache folder", True, str(root))
+    except KernelLabError as error:
+        yield Check("cache folder", False, str(error), variable)
+    try:
+        free = cache.free_space()
+    except OSError as error:
+        yield Check("disk space", False, str(error), variable)
+        return
+    enough = free >= cache.NEEDED
+    mend = f"free {cache.NEEDED // 2**20} MB, or {variable}"
+    yield Check("disk space", enough, f"{free // 2**20:,} MB free", mend)
+
+
+def _rust() -> Iterator[Check]:
+    try:
+        toolchain = find_toolchain(fresh=True)
+    except ToolchainError as error:
+        looked = "; ".join(f"{c.rustc}: {c.objection}" for c in candidates() if c.objection)
+        yield Check("Rust", False, looked or "none found", str(error).split("\n\nLooked at:")[0])
+        return
+    yield Check("Rust", True, f"{toolchain.version}, {toolchain.rustc} ({toolchain.origin})")
+    yield Check("Cargo", True, str(toolchain.cargo))
+    yield _windows_library(toolchain)
+    linker = f"{toolchain.linker} ({toolchain.linker_version or 'its version is not known'})"
+    yield Check(
+        "linker",
+        bool(toolchain.linker_version),
+        linker,
+        "install LLD (Debian: lld-19), or name an lld-link in KERNELLAB_LINKER",
+    )
+    for name, path in (("clippy", toolchain.clippy), ("rustfmt", toolchain.rustfmt)):
+        found = str(path) if path else "not there (only development of kernellab needs it)"
+        yield Check(name, True, found)
+
+
+def _windows_library(toolchain: Toolchain) -> Check:
+    name = "Windows library"
+    if toolchain.sysroot is None:
+        return Check(name, True, "installed in the toolchain")
+    if sysroot.is_ready(toolchain):
+        return Check(name, True, str(toolchain.sysroot))
+    return Check(name, False, "not built yet", "kernellab setup (once, less than a minute)")

@@ -1,0 +1,93 @@
+"""A crate of the user's own: where it is, what it is called, what it needs."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A crate's folder as Cargo sees it.
+
+    ``workspace`` is the folder that rustc's paths are relative to; ``source`` the library's
+    root file and ``shown`` what messages call it; ``remapped`` the beginnings of paths that
+    are taken off in messages and symbols; ``dependencies`` the names of its registry crates.
+    """
+
+    name: str
+    folder: Path
+    workspace: Path
+    source: Path
+    shown: str
+    remapped: tuple[str, ...]
+    dependencies: tuple[str, ...]
+
+
+def open_project(folder: Path) -> Project:
+    """Look at the crate in ``folder``; raises UsageError where it cannot be a driver."""
+    folder = folder.resolve()
+    manifest = _manifest(folder)
+    package = manifest.get("package")
+    if not isinstance(package, dict) or not isinstance(package.get("name"), str):
+        raise UsageError(f"{folder} is not one crate (its Cargo.toml has no [package])")
+    library = manifest.get("lib", {})
+    if "cdylib" not in library.get("crate-type", library.get("crate_type", [])):
+        raise UsageError(
+            f'{folder} cannot be a driver: its Cargo.toml needs [lib] crate-type = ["cdylib"]'
+        )
+    source = folder / library.get("path", "src/lib.rs")
+    workspace = _workspace(folder, manifest)
+    below = source.parent.relative_to(workspace)
+    prefix = "" if below == Path() else f"{below}{os.sep}"
+    found = [
+        name
+        for key in ("dependencies", "build-dependencies")
+        for name, spec in manifest.get(key, {}).items()
+        if not isinstance(spec, Mapping) or "path" not in spec
+    ]
+    return Project(
+        name=package["name"],
+        folder=folder,
+        workspace=workspace,
+        source=source,
+        shown=source.name,
+        remapped=(str(workspace), *([prefix] if prefix else [])),
+        dependencies=tuple(found),
+    )
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "Cargo.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{folder} is not a crate: it has no Cargo.toml") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+
+
+def _workspace(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """The workspace that the crate is a member of, else its own folder (as Cargo looks)."""
+    if "workspace" in manifest:
+        return folder
+    for parent in folder.parents:
+        path = parent / "Cargo.toml"
+        if not path.is_file():
+            continue
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8")).get("workspace")
+        except (OSError, ValueError):
+            continue
+        if table is not None:
+            excluded = [(parent / each).resolve() for each in table.get("exclude", [])]
+            return folder if folder in excluded else parent
+    return folder
