@@ -1,0 +1,106 @@
+//! Exports of `ntoskrnl.exe` that the metadata does not list, and its exported variables.
+
+use crate::base::*;
+
+use super::constants::*;
+
+#[cfg_attr(
+    windows,
+    link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")
+)]
+unsafe extern "system" {
+    /// Stops in a debugger.
+    pub fn DbgBreakPoint();
+    /// Adds to `*addend` under the lock and returns the old value. IRQL: any.
+    pub fn ExInterlockedAddUlong(addend: *mut u32, increment: u32, lock: *mut KSPIN_LOCK) -> u32;
+    /// Inserts at the head; returns the old first entry or null. IRQL: any.
+    pub fn ExInterlockedInsertHeadList(
+        head: *mut LIST_ENTRY,
+        entry: *mut LIST_ENTRY,
+        lock: *mut KSPIN_LOCK,
+    ) -> *mut LIST_ENTRY;
+    /// Inserts at the tail; returns the old last entry or null. IRQL: any.
+    pub fn ExInterlockedInsertTailList(
+        head: *mut LIST_ENTRY,
+        entry: *mut LIST_ENTRY,
+        lock: *mut KSPIN_LOCK,
+    ) -> *mut LIST_ENTRY;
+    /// Removes the first entry or returns null. IRQL: any.
+    pub fn ExInterlockedRemoveHeadList(
+        head: *mut LIST_ENTRY,
+        lock: *mut KSPIN_LOCK,
+    ) -> *mut LIST_ENTRY;
+    /// Pushes on a singly linked list under the lock. IRQL: any.
+    pub fn ExInterlockedPushEntryList(
+        head: *mut SINGLE_LIST_ENTRY,
+        entry: *mut SINGLE_LIST_ENTRY,
+        lock: *mut KSPIN_LOCK,
+    ) -> *mut SINGLE_LIST_ENTRY;
+    /// Pops from a singly linked list under the lock. IRQL: any.
+    pub fn ExInterlockedPopEntryList(
+        head: *mut SINGLE_LIST_ENTRY,
+        lock: *mut KSPIN_LOCK,
+    ) -> *mut SINGLE_LIST_ENTRY;
+    /// Pushes on a sequenced list (`ExInterlockedPushEntrySList` is this). IRQL <= DISPATCH.
+    pub fn ExpInterlockedPushEntrySList(
+        head: *mut SLIST_HEADER,
+        entry: *mut SLIST_ENTRY,
+    ) -> *mut SLIST_ENTRY;
+    /// Pops from a sequenced list (`ExInterlockedPopEntrySList` is this). IRQL <= DISPATCH.
+    pub fn ExpInterlockedPopEntrySList(head: *mut SLIST_HEADER) -> *mut SLIST_ENTRY;
+    /// Empties a sequenced list. IRQL <= DISPATCH.
+    pub fn ExpInterlockedFlushSList(head: *mut SLIST_HEADER) -> *mut SLIST_ENTRY;
+    /// Makes a sequenced list empty. IRQL: any.
+    pub fn InitializeSListHead(head: *mut SLIST_HEADER);
+    /// Takes a spin lock at DISPATCH or above.
+    pub fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK);
+    /// Raises to DISPATCH, takes a spin lock, and returns the old IRQL. IRQL <= DISPATCH.
+    pub fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL;
+    /// Releases a spin lock and returns to `irql`. IRQL: DISPATCH.
+    pub fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: KIRQL);
+    /// Releases a spin lock and stays at DISPATCH or above.
+    pub fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK);
+    /// The current thread. IRQL <= DISPATCH.
+    pub fn KeGetCurrentThread() -> PKTHREAD;
+    /// Lowers the IRQL.
+    pub fn KeLowerIrql(irql: KIRQL);
+    /// Raises the IRQL to DISPATCH and returns the old one.
+    pub fn KeRaiseIrqlToDpcLevel() -> KIRQL;
+    /// The current thread. IRQL <= DISPATCH.
+    pub fn PsGetCurrentThread() -> PETHREAD;
+    /// The base of the image that contains an address, or null.
+    pub fn RtlPcToFileHeader(address: PVOID, base: *mut PVOID) -> PVOID;
+}
+
+#[cfg_attr(
+    windows,
+    link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")
+)]
+unsafe extern "C" {
+    /// The type of driver objects.
+    pub static IoDriverObjectType: *mut POBJECT_TYPE;
+    /// The type of device objects.
+    pub static IoDeviceObjectType: *mut POBJECT_TYPE;
+    /// The type of file objects.
+    pub static IoFileObjectType: *mut POBJECT_TYPE;
+    /// The type of event objects.
+    pub static ExEventObjectType: *mut POBJECT_TYPE;
+    /// The type of semaphore objects.
+    pub static ExSemaphoreObjectType: *mut POBJECT_TYPE;
+    /// The type of process objects.
+    pub static PsProcessType: *mut POBJECT_TYPE;
+    /// The type of thread objects.
+    pub static PsThreadType: *mut POBJECT_TYPE;
+    /// The system process.
+    pub static PsInitialSystemProcess: PEPROCESS;
+    /// The highest address of the user half.
+    pub static MmHighestUserAddress: PVOID;
+    /// The lowest address of the kernel half.
+    pub static MmSystemRangeStart: PVOID;
+    /// The first address that probing refuses.
+    pub static MmUserProbeAddress: usize;
+    /// Whether a debugger was enabled at boot.
+    pub static KdDebuggerEnabled: BOOLEAN;
+    /// Whether an enabled debugger is not attached.
+    pub static KdDebuggerNotPresent: BOOLEAN;
+}

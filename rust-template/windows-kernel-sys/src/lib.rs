@@ -1,0 +1,32 @@
+//! Raw bindings to the Windows kernel for x86-64 drivers.
+//!
+//! - [`base`]: types and constants, generated from Microsoft's metadata;
+//! - [`ntoskrnl`]: functions, generated too, each imported from the module that exports it in
+//!   kernel mode: no import library and no WDK is needed to link;
+//! - [`inline`]: what the metadata lacks, by hand: inline functions, macros, exported variables.
+//!
+//! Names, parameters and rules (which IRQL, who frees) are those of the WDK's documentation.
+//! Nothing here is safe to call but a few constant functions.
+
+#![no_std]
+
+#[allow(
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
+#[rustfmt::skip]
+pub mod base;
+
+pub mod inline;
+
+#[allow(missing_docs, non_snake_case, clippy::all)]
+#[rustfmt::skip]
+pub mod ntoskrnl;
+
+pub use base::*;
+pub use inline::*;
+pub use ntoskrnl::*;
