@@ -14,18 +14,7 @@ from ..errors import KernelLabError, ToolchainError
 from . import cache, sysroot
 from .toolchain import Toolchain, candidates, find_toolchain
 
-#: Python packages that the rest stands on, with the least version each (as in pyproject.toml).
-PACKAGES: Final = {
-    "anywidget": "0.9.18",
-    "filelock": "3.16",
-    "ipykernel": "6.29",
-    "ipywidgets": "8.1",
-    "nbformat": "5.10",
-    "platformdirs": "4.3",
-    "pywinrm": "0.5",
-    "symbolic": "12.14",
-    "unicorn": "2.1.3",
-}
+_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)\s*>=\s*([0-9.]+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +35,7 @@ def diagnose() -> list[Check]:
 def _python() -> Iterator[Check]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
-    for name, least in PACKAGES.items():
+    for name, least in _packages():
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -56,6 +45,18 @@ def _python() -> Iterator[Check]:
         yield Check(name, ok, found, f"pip install --upgrade '{name}>={least}'")
     yield _tried("unicorn starts", _unicorn, "pip install --force-reinstall unicorn")
     yield _tried("symbolic starts", _symbolic, "pip install --force-reinstall symbolic")
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    """What kernellab's own metadata says that it needs: name and least version."""
+    try:
+        requirements = metadata.requires("kernellab") or []
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return
+    for requirement in requirements:
+        match = _REQUIREMENT.match(requirement)
+        if match and "extra ==" not in requirement:
+            yield match[1], match[2]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -73,8 +74,9 @@ def _unicorn() -> str:
     # By name: only the simulator's machine may import it, this only asks whether it can.
     import importlib
 
-    version = importlib.import_module("unicorn").uc_version()
-    return ".".join(str(part) for part in version[:3])
+    unicorn = importlib.import_module("unicorn")
+    unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+    return "yes"
 
 
 def _symbolic() -> str:
