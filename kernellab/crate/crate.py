@@ -75,6 +75,11 @@ def write_crate(
     loaded = load_template(template)
     dependencies = dict(dependencies or {})
     source = source.removeprefix("\ufeff")
+    try:
+        source.encode()
+    except UnicodeEncodeError as error:
+        line = source.count("\n", 0, error.start) + 1
+        raise UsageError(f"line {line} of the source has a character that is not text") from None
     before = "" if "no_std" in crate_attributes(source) else _NO_STD
     used = words(source)
     after = "" if used & {"windows_kernel_rs", "panic_handler"} else _FRAMEWORK

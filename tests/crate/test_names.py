@@ -1,0 +1,65 @@
+"""Names that can be a service, a file, a package and a crate at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernellab.crate import validate_name
+from kernellab.errors import UsageError
+
+
+@pytest.mark.parametrize("name", ["hello", "a", "my-driver", "my_driver", "Echo2", "x" * 64])
+def test_good_names_come_back(name: str) -> None:
+    assert validate_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "empty"),
+        ("my driver", "character"),
+        (" hello", "character"),
+        ("hello\n", "character"),
+        ("a/b", "character"),
+        ("a\\b", "character"),
+        ("..", "character"),
+        ("../hello", "character"),
+        ("hello.sys", "extension"),
+        ("hello.rs", "extension"),
+        ("2fast", "character"),
+        ("-x", "character"),
+        ("_x", "character"),
+        ("häl", "character"),
+        ("hello\u0661", "character"),
+        ("<b>", "character"),
+        ("a\0b", "character"),
+        ("trailing-", "ends in"),
+        ("x" * 65, "65 characters"),
+        ("x" * 100_000, "100000 characters"),
+        ("con", "device"),
+        ("CON", "device"),
+        ("nul", "device"),
+        ("Com1", "device"),
+        ("lpt9", "device"),
+        ("fn", "keyword"),
+        ("async", "keyword"),
+        ("Self", "keyword"),
+        ("gen", "keyword"),
+        ("core", "crate"),
+        ("alloc", "crate"),
+        ("std", "crate"),
+        ("proc-macro", "crate"),
+        ("windows-kernel-rs", "crate"),
+        ("windows_kernel_sys", "crate"),
+        ("deps", "crate"),
+        ("ntoskrnl", "Windows kernel"),
+        ("HAL", "Windows kernel"),
+    ],
+)
+def test_bad_names_are_refused_with_a_reason(name: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        validate_name(name)
+    message = str(caught.value)
+    assert why in message
+    assert "at most 64 characters" in message
+    assert len(message) < 400
