@@ -1,0 +1,38 @@
+"""What drivers import from ``ntoskrnl.exe`` and ``hal.dll``: one module a family.
+
+An export is one function with the :func:`~.registry.export` decorator, whose C signature is all
+of the marshalling and whose ``irql`` is all of the IRQL rule. To add one, write the function in
+its family's module; to add a family, name its module in :data:`FAMILIES`. See
+:mod:`.registry` for what a handler gets and may do.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Final
+
+from .registry import Export, registered
+
+#: The modules that hold exports, imported once by :func:`table`.
+FAMILIES: Final = (
+    "dbg",
+    "pool",
+    "io_device",
+    "io_irp",
+    "ke",
+    "mm",
+    "ps",
+    "rtl",
+    "rtl_string",
+    "rtl_convert",
+    "crt",
+)
+
+
+@cache
+def table() -> dict[str, Export]:
+    """All exports by name, in a fixed order."""
+    for family in FAMILIES:
+        import_module(f".{family}", __package__)
+    return dict(sorted(registered().items()))

@@ -1,0 +1,221 @@
+r"""The decorator that makes a Python function an export of the simulated kernel.
+
+::
+
+    @export("BOOLEAN RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, "
+            "BOOLEAN CaseInSensitive)", irql=PASSIVE_LEVEL)
+    def RtlEqualUnicodeString(k, String1, String2, CaseInSensitive):
+        \"\"\"WDK: "RtlEqualUnicodeString function (wdm.h)".\"\"\"
+        ...
+        return True
+
+The C signature is parsed once. Integers arrive truncated and sign-extended as their C type says,
+pointers as unsigned 64-bit numbers; a signature whose parameters are not those of the function is
+an error at import. ``...`` at the end gives the function a last parameter: a
+:class:`VaList`, which is called for the next argument.
+
+A handler gets the kernel ``k`` first: ``k.memory`` (reads and writes that raise
+:class:`~..machine.memory.MemoryFault`, which becomes the bug check that Windows would raise),
+``k.pool``, ``k.objects``, ``k.irql`` and so on. It returns a number (or a bool, or None for VOID).
+It may raise :class:`~..kernel.bugcheck.BugCheck`. To call guest code it is a generator: ``result
+= yield Call(address, argument, …)``.
+
+Nothing may return a made-up success: what is not implemented is not registered, and a driver
+that imports it does not load.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ..kernel.kernel import Kernel
+
+PASSIVE_LEVEL, APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL = 0, 1, 2, 15
+
+#: C types that are not pointers: size in bytes, negative where signed. Other names of one
+#: word are errors, so that a misspelt type is noticed.
+_TYPES: Final[Mapping[str, int]] = {
+    "VOID": 0,
+    "void": 0,
+    **dict.fromkeys(("BOOLEAN", "UCHAR", "KIRQL", "KPROCESSOR_MODE"), 1),
+    **dict.fromkeys(("CHAR", "CCHAR", "char"), -1),
+    **dict.fromkeys(("USHORT", "WCHAR", "wchar_t", "CSHORT_U"), 2),
+    **dict.fromkeys(("SHORT", "CSHORT"), -2),
+    **dict.fromkeys(
+        (
+            *("ULONG", "DWORD", "UINT32", "DEVICE_TYPE", "POOL_TYPE", "ACCESS_MASK", "LOGICAL"),
+            *("EVENT_TYPE", "KWAIT_REASON", "MEMORY_CACHING_TYPE", "unsigned"),
+        ),
+        4,
+    ),
+    **dict.fromkeys(("LONG", "NTSTATUS", "INT", "int", "KPRIORITY"), -4),
+    **dict.fromkeys(
+        (
+            *("ULONGLONG", "ULONG64", "SIZE_T", "ULONG_PTR", "KSPIN_LOCK", "POOL_FLAGS"),
+            *("size_t", "HANDLE", "PHYSICAL_ADDRESS", "KAFFINITY"),
+        ),
+        8,
+    ),
+    **dict.fromkeys(("LONGLONG", "LONG64", "LARGE_INTEGER", "LONG_PTR", "__int64"), -8),
+}
+
+_SIGNATURE: Final = re.compile(r"\s*(.+?[\s*])(\w+)\s*\((.*)\)\s*", re.DOTALL)
+
+
+def _size(text: str) -> int:
+    """The size of a C type: see :data:`_TYPES`; pointers are 8, unsigned."""
+    words = [word for word in text.replace("*", " * ").split() if word not in ("const", "CONST")]
+    if "*" in words:
+        return 8
+    if len(words) == 1:
+        if words[0] in _TYPES:
+            return _TYPES[words[0]]
+        if re.match(r"L?P[A-Z]", words[0]) or words[0] == "va_list":
+            return 8
+    raise ValueError(f"unknown C type {text!r}")
+
+
+def _convert(size: int) -> Callable[[int], int]:
+    bits = abs(size) * 8
+    mask = (1 << bits) - 1
+    if size > 0:
+        return lambda value: value & mask
+    sign = 1 << (bits - 1)
+    return lambda value: ((value & mask) ^ sign) - sign
+
+
+class VaList:
+    """The variable arguments of a call: each call of this gives the next 8-byte slot."""
+
+    __slots__ = ("_at", "_memory", "_registers")
+
+    def __init__(self, memory: Any, address: int, registers: tuple[int, ...] = ()) -> None:
+        self._memory = memory
+        self._at = address
+        self._registers = list(registers)
+
+    def __call__(self) -> int:
+        if self._registers:
+            self._at += 8
+            return self._registers.pop(0)
+        value: int = self._memory.u64(self._at)
+        self._at += 8
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An export that goes on as a generator, and how its result is returned."""
+
+    export: Export
+    activity: Generator[Any, int, Any]
+    rsp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One export: its name, handler, C types, the highest IRQL it may be called at."""
+
+    name: str
+    irql: int
+    signature: str
+    function: Callable[..., Any] | None
+    sizes: tuple[int, ...] = ()
+    variadic: bool = False
+    #: What is simpler than in Windows, in a sentence; for the table in docs.
+    simplified: str = ""
+    #: Machine code, for the few that must preserve registers a call may change.
+    code: bytes = b""
+    #: For a variable instead of a function: gives its bytes.
+    data: Callable[[Kernel], bytes] | None = None
+    doc: str = field(default="", repr=False)
+
+    def bind(self, k: Kernel) -> Callable[[int, int, int, int, int], Any]:
+        """The handler that the CPU's trap calls with rcx, rdx, r8, r9, rsp."""
+        function = self.function
+        assert function is not None
+        converters = [_convert(size) for size in self.sizes]
+        count, irql, memory, variadic = len(converters), self.irql, k.memory, self.variadic
+        cpu = k.cpu
+
+        def handler(a: int, b: int, c: int, d: int, rsp: int) -> Any:
+            k.ticks += 1
+            if cpu.irql > irql:
+                k.irql_too_high(self)
+            values: list[Any] = [a, b, c, d][:count]
+            if count > 4:
+                values += [memory.u64(rsp + 8 + 8 * n) for n in range(4, count)]
+            values = [convert(value) for convert, value in zip(converters, values, strict=True)]
+            if variadic:
+                values.append(VaList(memory, rsp + 8 + 8 * count, (a, b, c, d)[count:]))
+            result = function(k, *values)
+            if result.__class__ is int:
+                return result & 0xFFFF_FFFF_FFFF_FFFF
+            if isinstance(result, Generator):
+                return Deferred(self, result, rsp)
+            return int(result or 0)
+
+        return handler
+
+
+_exports: dict[str, Export] = {}
+
+
+def registered() -> dict[str, Export]:
+    """What has been registered so far; :func:`..exports.table` imports all families first."""
+    return _exports
+
+
+def export(
+    signature: str, *, irql: int, simplified: str = ""
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register the decorated function as the export that ``signature`` declares."""
+    match = _SIGNATURE.fullmatch(signature)
+    if match is None:
+        raise ValueError(f"not a C signature: {signature!r}")
+    returns, name, inside = match.groups()
+    _size(returns)
+    parameters = [part.strip() for part in inside.split(",")]
+    if parameters in (["VOID"], ["void"], [""]):
+        parameters = []
+    variadic = bool(parameters) and parameters[-1] == "..."
+    if variadic:
+        parameters.pop()
+    sizes, names = [], []
+    for parameter in parameters:
+        kind, _, last = parameter.replace("*", "* ").rpartition(" ")
+        sizes.append(_size(kind))
+        names.append(last)
+    if variadic:
+        names.append("arguments")
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        given = list(inspect.signature(function).parameters)[1:]
+        if given != names or function.__name__ != name:
+            raise TypeError(f"{function.__name__}{given} does not agree with {signature!r}")
+        doc = inspect.getdoc(function) or ""
+        _add(Export(name, irql, signature, function, tuple(sizes), variadic, simplified, doc=doc))
+        return function
+
+    return register
+
+
+def export_code(name: str, code: bytes, *, irql: int = HIGH_LEVEL, doc: str = "") -> None:
+    """Register an export that is machine code, position-independent."""
+    _add(Export(name, irql, name, None, code=code, doc=doc))
+
+
+def export_data(name: str, data: Callable[[Kernel], bytes], *, doc: str = "") -> None:
+    """Register an exported variable: the driver's import is its address."""
+    _add(Export(name, HIGH_LEVEL, name, None, data=data, doc=doc))
+
+
+def _add(entry: Export) -> None:
+    if entry.name in _exports:
+        raise ValueError(f"{entry.name} is exported twice")
+    _exports[entry.name] = entry

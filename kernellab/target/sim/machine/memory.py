@@ -1,0 +1,249 @@
+"""Physical memory and real x86-64 page tables over it, seen from the host side.
+
+The guest's physical memory is one anonymous mmap that is also given to the CPU; page tables lie
+inside it, so the CPU walks them as hardware does. The host keeps a map of its own from virtual
+page to physical address for speed. Nothing here knows of Unicorn.
+
+Sizes are bytes, addresses 64-bit virtual unless called physical.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+PAGE: Final = 0x1000
+PAGE_SHIFT: Final = 12
+
+_PRESENT, _WRITE, _USER, _NX = 1, 2, 4, 1 << 63
+_FRAME: Final = 0x000F_FFFF_FFFF_F000
+_U64 = struct.Struct("<Q")
+_U32 = struct.Struct("<I")
+_U16 = struct.Struct("<H")
+
+#: Addresses from here on belong to the kernel.
+KERNEL_START: Final = 0xFFFF_8000_0000_0000
+#: The highest address a user-mode pointer can have (MmHighestUserAddress).
+HIGHEST_USER: Final = 0x0000_7FFF_FFFE_FFFF
+
+
+class MemoryFault(Exception):
+    """An access that the page tables do not allow. ``access`` is read, write or execute."""
+
+    def __init__(self, address: int, access: str = "read") -> None:
+        super().__init__(f"{access} at {address:#x}")
+        self.address = address
+        self.access = access
+
+
+class OutOfMemory(Exception):
+    """The machine's physical memory is used up."""
+
+
+@dataclass(slots=True)
+class Page:
+    """A mapped page: where it is in physical memory, and what is allowed."""
+
+    physical: int
+    write: bool
+    execute: bool
+    user: bool
+
+
+class Memory:
+    """``size`` bytes of physical memory and one address space."""
+
+    def __init__(self, size: int = 512 << 20) -> None:
+        self.size = size
+        self.ram = mmap.mmap(-1, size)
+        self._next = PAGE  # physical page 0 stays unused, so that 0 means "no table"
+        self._free: list[int] = []
+        self.pages: dict[int, Page] = {}
+        #: Set when an entry became stricter: the CPU must forget what it has cached.
+        self.stale = False
+        self.root = self._table()
+        #: Leaf tables by the virtual address of the 2 MiB they map.
+        self._leaves: dict[int, int] = {}
+
+    # -- physical pages -----------------------------------------------------------------------
+
+    def allocate(self) -> int:
+        """A zeroed physical page's address. Raises :class:`OutOfMemory`."""
+        if self._free:
+            page = self._free.pop()
+            self.ram[page : page + PAGE] = bytes(PAGE)
+            return page
+        page = self._next
+        if page + PAGE > self.size:
+            raise OutOfMemory
+        self._next += PAGE
+        return page
+
+    def release(self, physical: int) -> None:
+        """Give a physical page back."""
+        self._free.append(physical)
+
+    @property
+    def available(self) -> int:
+        """Bytes of physical memory that are free."""
+        return self.size - self._next + len(self._free) * PAGE
+
+    def _table(self) -> int:
+        return self.allocate()
+
+    # -- page tables --------------------------------------------------------------------------
+
+    def map(
+        self,
+        address: int,
+        count: int = 1,
+        *,
+        write: bool = True,
+        execute: bool = False,
+        user: bool = False,
+        physical: list[int] | None = None,
+    ) -> None:
+        """Map ``count`` pages from ``address`` on, to new zeroed memory or to ``physical``."""
+        if physical is None and count * PAGE > self.available - (64 + count // 256) * PAGE:
+            raise OutOfMemory
+        for index in range(count):
+            number = (address >> PAGE_SHIFT) + index
+            if number in self.pages:
+                raise ValueError(f"{number << PAGE_SHIFT:#x} is mapped already")
+            frame = self.allocate() if physical is None else physical[index]
+            page = Page(frame, write, execute, user)
+            self.pages[number] = page
+            self._set(number, page)
+
+    def unmap(self, address: int, count: int = 1, *, release: bool = True) -> None:
+        """Take ``count`` pages away; their memory is free again unless ``release`` is false."""
+        for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
+            page = self.pages.pop(number)
+            _U64.pack_into(self.ram, self._entry(number), 0)
+            if release:
+                self.release(page.physical)
+        self.stale = True
+
+    def protect(self, address: int, count: int, *, write: bool, execute: bool) -> None:
+        """Change what ``count`` mapped pages allow."""
+        for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
+            page = self.pages[number]
+            page.write, page.execute = write, execute
+            self._set(number, page)
+        self.stale = True
+
+    def _set(self, number: int, page: Page) -> None:
+        flags = _PRESENT | _WRITE * page.write | _USER * page.user | _NX * (not page.execute)
+        _U64.pack_into(self.ram, self._entry(number), page.physical | flags)
+
+    def _entry(self, number: int) -> int:
+        """Physical address of the leaf entry for a virtual page, making tables on the way."""
+        leaf = self._leaves.get(number >> 9)
+        if leaf is None:
+            table = self.root
+            for shift in (27, 18, 9):
+                slot = table + ((number >> shift) & 0x1FF) * 8
+                (entry,) = _U64.unpack_from(self.ram, slot)
+                if not entry:
+                    entry = self._table() | _PRESENT | _WRITE | _USER
+                    _U64.pack_into(self.ram, slot, entry)
+                table = entry & _FRAME
+            leaf = self._leaves[number >> 9] = table
+        return leaf + (number & 0x1FF) * 8
+
+    def page(self, address: int) -> Page | None:
+        """What is mapped at ``address``; None where nothing is (non-canonical ones too)."""
+        return self.pages.get(address >> PAGE_SHIFT)
+
+    # -- access as the kernel has it ------------------------------------------------------------
+
+    def read(self, address: int, size: int) -> bytes:
+        """``size`` bytes; raises :class:`MemoryFault` at the first byte that is not mapped."""
+        offset = address & 0xFFF
+        page = self.pages.get(address >> PAGE_SHIFT)
+        if page is None:
+            raise MemoryFault(address)
+        if offset + size <= PAGE:
+            start = page.physical + offset
+            return self.ram[start : start + size]
+        first = PAGE - offset
+        parts = [self.ram[page.physical + offset : page.physical + PAGE]]
+        at, left = address + first, size - first
+        while left > 0:
+            page = self.pages.get(at >> PAGE_SHIFT)
+            if page is None:
+                raise MemoryFault(at)
+            parts.append(self.ram[page.physical : page.physical + min(left, PAGE)])
+            at += PAGE
+            left -= PAGE
+        return b"".join(parts)
+
+    def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        """Write ``data``; read-only pages are refused as the CPU does with CR0.WP set.
+
+        Nothing is written when any byte cannot be.
+        """
+        offset = address & 0xFFF
+        size = len(data)
+        page = self.pages.get(address >> PAGE_SHIFT)
+        if page is None or not page.write:
+            raise MemoryFault(address, "write")
+        if offset + size <= PAGE:
+            start = page.physical + offset
+            self.ram[start : start + size] = data
+            return
+        spans = []
+        at, done = address, 0
+        while done < size:
+            page = self.pages.get(at >> PAGE_SHIFT)
+            if page is None or not page.write:
+                raise MemoryFault(at, "write")
+            chunk = min(PAGE - (at & 0xFFF), size - done)
+            spans.append((page.physical + (at & 0xFFF), done, chunk))
+            at += chunk
+            done += chunk
+        for start, source, chunk in spans:
+            self.ram[start : start + chunk] = data[source : source + chunk]
+
+    def write_image(self, address: int, data: bytes) -> None:
+        """Write without regard to protection: for the loader, before code can run."""
+        for at in range(0, len(data), PAGE):
+            page = self.pages[(address + at) >> PAGE_SHIFT]
+            chunk = data[at : at + PAGE]
+            self.ram[page.physical : page.physical + len(chunk)] = chunk
+
+    def u64(self, address: int) -> int:
+        value: int = _U64.unpack(self.read(address, 8))[0]
+        return value
+
+    def u32(self, address: int) -> int:
+        value: int = _U32.unpack(self.read(address, 4))[0]
+        return value
+
+    def u16(self, address: int) -> int:
+        value: int = _U16.unpack(self.read(address, 2))[0]
+        return value
+
+    def u8(self, address: int) -> int:
+        return self.read(address, 1)[0]
+
+    def set_u64(self, address: int, value: int) -> None:
+        self.write(address, _U64.pack(value & 0xFFFF_FFFF_FFFF_FFFF))
+
+    def set_u32(self, address: int, value: int) -> None:
+        self.write(address, _U32.pack(value & 0xFFFF_FFFF))
+
+    def set_u16(self, address: int, value: int) -> None:
+        self.write(address, _U16.pack(value & 0xFFFF))
+
+    def set_u8(self, address: int, value: int) -> None:
+        self.write(address, bytes((value & 0xFF,)))
+
+    def try_read(self, address: int, size: int) -> bytes | None:
+        """``size`` bytes, or None: for walking stacks, which must not raise."""
+        try:
+            return self.read(address, size)
+        except MemoryFault:
+            return None
