@@ -1,1 +1,56 @@
+//! Safe Rust for Windows kernel drivers.
+//!
+//! A driver is a type that implements [`KernelModule`], named to [`kernel_module!`]:
+//!
+//! ```ignore
+//! #![no_std]
+//! use windows_kernel_rs::{kernel_module, println, Driver, Error, KernelModule};
+//!
+//! struct Module;
+//!
+//! impl KernelModule for Module {
+//!     fn init(_: Driver, _: &str) -> Result<Self, Error> {
+//!         println!("Hello, world!");
+//!         Ok(Module)
+//!     }
+//!     fn cleanup(&mut self, _: Driver) {
+//!         println!("Bye bye!");
+//!     }
+//! }
+//!
+//! kernel_module!(Module);
+//! ```
+//!
+//! Linking this crate also brings what every Rust driver needs: a global allocator on the
+//! nonpaged pool ([`pool`]), a panic handler that prints and then bug-checks ([`panic`]), and
+//! the symbols the compiler expects. A driver may define `DriverEntry` itself and use only that.
+
 #![no_std]
+
+// Drivers name collections as `alloc::…` by `extern crate alloc`; here for the prelude.
+#[doc(hidden)]
+pub extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod error;
+pub mod module;
+pub mod panic;
+pub mod pool;
+pub mod prelude;
+pub mod print;
+#[cfg(all(windows, not(test)))]
+mod runtime;
+pub mod string;
+
+pub use error::{Error, Result, check};
+pub use module::{Driver, KernelModule};
+pub use windows_kernel_sys as sys;
+
+/// What the macros expand to. Not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::module::{Slot, driver_entry, driver_unload};
+    pub use crate::print::print;
+    pub use core::format_args;
+}

@@ -1,0 +1,14 @@
+//! What most drivers use: `use windows_kernel_rs::prelude::*;`.
+
+pub use crate::{
+    Driver, Error, KernelModule, Result, check, dbg, eprint, eprintln, kernel_module, print,
+    println,
+};
+pub use alloc::{
+    borrow::ToOwned,
+    boxed::Box,
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
