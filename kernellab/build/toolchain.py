@@ -31,7 +31,7 @@ MINIMUM: Final = (1, 85)
 
 #: Bump when what a sysroot is made of, or how a driver is made, changes.
 SYSROOT_RECIPE: Final = 1
-RECIPE: Final = 2
+RECIPE: Final = 3
 
 _EXE: Final = ".exe" if os.name == "nt" else ""
 
@@ -47,11 +47,13 @@ class Toolchain:
 
     ``sysroot`` is the folder that :func:`.sysroot.ensure` fills from ``source`` (the library's
     folder ``library/``); both are None where the Windows target is installed in the toolchain.
+    ``home`` is the toolchain's own folder (``rustc --print sysroot``);
     ``linker`` speaks ``lld-link``'s command line. ``origin`` says where all this was found.
     """
 
     cargo: Path
     rustc: Path
+    home: Path
     version: str
     commit_hash: str
     host: str
@@ -154,12 +156,18 @@ def find_linker(home: Path, host: str) -> Path | None:
     ]
     numbered += Path("/usr/lib").glob("llvm*/bin/lld-link") if os.name == "posix" else []
     if numbered:
-        return max(numbered, key=lambda path: [int(n) for n in re.findall(r"\d+", str(path))])
+        return max(numbered, key=_linker_number)
     for other in _rustup_homes():
         shipped = list((other / "lib" / "rustlib").glob(f"*/bin/rust-lld{_EXE}"))
         if shipped:
             return shipped[0]
     return None
+
+
+def _linker_number(linker: Path) -> int:
+    """14 of ``/usr/bin/lld-link-14`` and of ``/usr/lib/llvm-14/bin/lld-link``."""
+    match = re.search(r"-(\d+)$", linker.name) or re.search(r"(\d+)$", linker.parent.parent.name)
+    return int(match[1]) if match else 0
 
 
 # -- looking ------------------------------------------------------------------------------------
@@ -191,6 +199,7 @@ def _search() -> Toolchain:
         return Toolchain(
             cargo=cargo,
             rustc=candidate.rustc,
+            home=candidate.home,
             version=candidate.version,
             commit_hash=candidate.commit_hash,
             host=candidate.host,
@@ -219,14 +228,14 @@ def _places() -> Iterator[tuple[Path, str]]:
             raise ToolchainError(f"KERNELLAB_RUSTC names {named}, which cannot be run")
         yield Path(found), "KERNELLAB_RUSTC"
         return
-    on_path = shutil.which("rustc")
-    if on_path:
-        yield Path(on_path), "on PATH"
+    on_path = [folder / f"rustc{_EXE}" for folder in _path_folders()]
+    on_path = [path for path in on_path if os.access(path, os.X_OK)]
+    for path in on_path[:1]:
+        yield path, "on PATH"
     for home in _rustup_homes():
         yield home / "bin" / f"rustc{_EXE}", f"rustup toolchain {home.name}"
-    # An empty PATH means: nothing of this machine (the tests say so, and some sandboxes).
-    if os.name == "posix" and os.environ.get("PATH"):
-        yield Path("/usr/bin/rustc"), "the system's"
+    for path in on_path[1:]:
+        yield path, "on PATH"
     conda = os.environ.get("CONDA_PREFIX")
     if conda:
         folder = Path(conda) / ("Library/bin" if os.name == "nt" else "bin")
@@ -338,7 +347,7 @@ def _stamp(toolchain: Toolchain) -> list[list[object]]:
     if toolchain.source is not None:
         files.append(toolchain.source / "core" / "src" / "lib.rs")
     else:
-        files.append(toolchain.rustc.parent.parent / "lib" / "rustlib" / TARGET / "lib")
+        files.append(toolchain.home / "lib" / "rustlib" / TARGET / "lib")
     stats = [(path, path.stat()) for path in files]
     return [[str(path), stat.st_mtime_ns, stat.st_size] for path, stat in stats]
 
@@ -347,7 +356,7 @@ def _recall(question: str) -> Toolchain | None:
     try:
         saved = json.loads(_memory(question).read_text(encoding="utf-8"))
         fields = saved["toolchain"]
-        for name in ("cargo", "rustc", "sysroot", "source", "linker", "clippy", "rustfmt"):
+        for name in ("cargo", "rustc", "home", "sysroot", "source", "linker", "clippy", "rustfmt"):
             fields[name] = None if fields[name] is None else Path(fields[name])
         toolchain = Toolchain(**fields)
         return toolchain if _stamp(toolchain) == saved["stamp"] else None

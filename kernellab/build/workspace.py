@@ -143,11 +143,16 @@ def _retire(place: Path) -> None:
 
 
 def environment(
-    place: Path, toolchain: Toolchain, remapped: tuple[str, ...] = ()
+    place: Path,
+    toolchain: Toolchain,
+    *,
+    archives: tuple[Path, ...] = (),
+    remapped: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """The environment that Cargo runs in, with the flags that make a driver of a cdylib.
 
-    ``remapped`` are further beginnings of paths that are taken off in what is built.
+    ``archives`` are linked last; ``remapped`` are further beginnings of paths that are taken
+    off in what is built.
     """
     env = {
         key: value
@@ -160,6 +165,7 @@ def environment(
         f"-Clinker-flavor={toolchain.linker_flavor}",
         *(f"-Clink-arg={word}" for word in LINK_ARGUMENTS),
         f"-Clink-arg=/MAP:{map_of(place)}",
+        *(f"-Clink-arg={archive}" for archive in archives),
         # What a macro makes is at the line where it is used: stacks show the cell.
         "-Ccollapse-macro-debuginfo=yes",
         f"--remap-path-prefix={home / 'registry' / 'src'}=registry",
