@@ -23,10 +23,6 @@ FAMILIES: Final = (
     "ke",
     "mm",
     "ps",
-    "rtl",
-    "rtl_string",
-    "rtl_convert",
-    "crt",
 )
 
 

@@ -32,6 +32,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ..kernel.execution import Deferred
+
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
@@ -106,15 +108,6 @@ class VaList:
         value: int = self._memory.u64(self._at)
         self._at += 8
         return value
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """An export that goes on as a generator, and how its result is returned."""
-
-    export: Export
-    activity: Generator[Any, int, Any]
-    rsp: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class Stop(Enum):
     DEFERRED = auto()  # a handler answered with something else than a number
     FAULT = auto()  # an exception in guest code
     ASKED = auto()  # :meth:`Cpu.ask` was called: time ran out, or an interrupt
+    HALTED = auto()  # the guest executed hlt: nothing will ever wake it
     BUDGET = auto()  # the instruction budget is used up
 
 
@@ -95,6 +96,9 @@ class Cpu:
         self.fault: Fault | None = None
         #: rsp at the last trap: it points at the return address of the call.
         self.trap_rsp = 0
+        self.trap_index = 0
+        #: Whether a handler runs right now, called from guest code.
+        self.trapping = False
         #: Instructions that may still run, or None; exact, and slow while it is set.
         self.budget: int | None = None
         self._reason: Stop | None = None
@@ -197,6 +201,7 @@ class Cpu:
     def run(self) -> Stop:
         """Run guest code until something happens. Errors of handlers are raised here."""
         self._reason = None
+        self.trapping = False
         if self._asked.is_set():
             return Stop.ASKED
         if self.memory.stale:
@@ -218,7 +223,7 @@ class Cpu:
             error_, self._error = self._error, None
             raise error_
         if self._reason is None:
-            return Stop.ASKED
+            return Stop.ASKED if self._asked.is_set() else Stop.HALTED
         return self._reason
 
     def ask(self) -> None:
@@ -267,12 +272,16 @@ class Cpu:
         ram = self.memory.ram
         index, a, b, c, d, rsp = _MAILBOX.unpack_from(ram, self._mailbox)
         self.trap_rsp = rsp
+        self.trap_index = index
+        self.trapping = True
         try:
             value = self.handlers[index](a, b, c, d, rsp)
         except BaseException as error:
+            # Kept set: whoever reports the error wants to know that a call was under way.
             self._error = error
             self._stop(Stop.FAULT)
             return
+        self.trapping = False
         if value.__class__ is int:
             _U64.pack_into(ram, self._mailbox + _RESULT, value)
             if self.memory.stale:

@@ -1,0 +1,159 @@
+"""Bug checks: which one Windows raises for a fault, its parameters, and a sentence about it.
+
+Codes and parameters are those of Microsoft's pages "Bug Check 0x…: NAME" (Bug check code
+reference). Where Windows would pass the address of a context record, 0 is passed: the registers
+are in the event instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from kernellab import ntdata
+from kernellab.protocol import Frame
+
+from ..machine.cpu import Fault
+from ..machine.memory import HIGHEST_USER, KERNEL_START
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+_ACCESS_VIOLATION: Final = 0xC0000005
+_EXCEPTIONS: Final = {
+    0: (0xC0000094, "divided an integer by zero"),
+    3: (0x80000003, "ran into a breakpoint, and no debugger is attached"),
+    6: (0xC000001D, "executed an instruction that does not exist"),
+    13: (_ACCESS_VIOLATION, "used an address that no pointer can have, or a forbidden instruction"),
+}
+_SINCE_VISTA_OP: Final = {"read": 0, "write": 2, "execute": 0x10}
+_IRQL_OP: Final = {"read": 0, "write": 1, "execute": 8}
+
+
+class BugCheck(Exception):
+    """The kernel stops. ``message`` is one sentence for a person."""
+
+    def __init__(self, name_or_code: str | int, *parameters: int, message: str = "") -> None:
+        if isinstance(name_or_code, str):
+            code = ntdata.bugcheck_code(name_or_code)
+        else:
+            code = name_or_code & 0xFFFFFFFF
+        self.code = code
+        self.name = ntdata.bugcheck_name(code)
+        self.parameters = (*parameters, 0, 0, 0, 0)[:4]
+        self.message = message
+        super().__init__(f"{self.name} ({code:#x})")
+
+
+@dataclass(slots=True)
+class Report:
+    """A bug check as the endpoint tells it."""
+
+    code: int
+    name: str
+    parameters: tuple[int, ...]
+    message: str
+    driver: str
+    frames: list[Frame]
+    instruction: str = ""
+    registers: dict[str, int] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Any]:
+        """The event's fields, as the protocol has them."""
+        from kernellab.protocol import frame_fields
+
+        return {
+            "driver": self.driver,
+            "code": f"{self.code:#X}".replace("0X", "0x"),
+            "name": self.name,
+            "parameters": [f"{p & 0xFFFF_FFFF_FFFF_FFFF:#x}" for p in self.parameters],
+            "frames": [frame_fields(f) for f in self.frames],
+            "message": self.message,
+            "instruction": self.instruction,
+            "registers": {n: f"{v:#018x}" for n, v in self.registers.items()},
+        }
+
+
+def for_fault(k: Kernel, fault: Fault) -> BugCheck:
+    """The bug check that an unhandled exception in kernel mode becomes."""
+    if fault.vector == 14:
+        return _page_fault(k, fault)
+    if fault.vector == 0x29:
+        reason = k.cpu.registers()["rcx"]
+        return BugCheck(
+            "KERNEL_SECURITY_CHECK_FAILURE",
+            reason,
+            message=f"The driver found its own data corrupted (fast-fail code {reason}).",
+        )
+    status, what = _EXCEPTIONS.get(fault.vector, (_ACCESS_VIOLATION, "raised an exception"))
+    return _unhandled(k, status, fault.rip, f"The driver {what}.")
+
+
+def _unhandled(k: Kernel, status: int, rip: int, message: str) -> BugCheck:
+    """An exception that nobody handles: which bug check depends on whose thread it is in."""
+    if k.cpu.irql >= 2:
+        return BugCheck("KMODE_EXCEPTION_NOT_HANDLED", status, rip, 0, 0, message=message)
+    if k.in_system_service:
+        return BugCheck("SYSTEM_SERVICE_EXCEPTION", status, rip, 0, 0, message=message)
+    return BugCheck("SYSTEM_THREAD_EXCEPTION_NOT_HANDLED", status, rip, 0, 0, message=message)
+
+
+def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
+    address, access, rip = fault.address, fault.access, fault.rip
+    verb = {"read": "read", "write": "wrote to", "execute": "jumped to"}[access]
+    page = k.memory.page(address)
+    if k.thread.in_guard(address):
+        return BugCheck(
+            "UNEXPECTED_KERNEL_MODE_TRAP",
+            8,
+            address,
+            message="The driver used up its kernel stack (24 KB): endless or deep recursion, "
+            "or large local variables.",
+        )
+    if page is not None and access == "execute":
+        return BugCheck(
+            "ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY",
+            address,
+            message=f"The driver jumped to {address:#x}, which holds data, not code.",
+        )
+    if page is not None and access == "write":
+        return BugCheck(
+            "ATTEMPTED_WRITE_TO_READONLY_MEMORY",
+            address,
+            message=f"The driver wrote to {address:#x}, which is read-only.",
+        )
+    if address >= KERNEL_START and (near := k.pool.near(address)) is not None:
+        allocation, freed = near
+        offset = address - allocation.address
+        what = f"{allocation.size} bytes of pool with tag '{allocation.tag_text}'"
+        if freed:
+            return BugCheck(
+                "DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL",
+                *(address, _SINCE_VISTA_OP[access], rip),
+                message=f"The driver {verb} memory after it was freed: offset {offset} of {what}.",
+            )
+        return BugCheck(
+            "DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION",
+            *(address, _SINCE_VISTA_OP[access], rip),
+            message=f"The driver {verb} memory past the end of an allocation: "
+            f"offset {offset} of {what}.",
+        )
+    if k.cpu.irql >= 2:
+        return BugCheck(
+            "DRIVER_IRQL_NOT_LESS_OR_EQUAL",
+            *(address, k.cpu.irql, _IRQL_OP[access], rip),
+            message=f"The driver {verb} {address:#x} at IRQL {k.cpu.irql}, "
+            "where a page fault cannot be handled.",
+        )
+    if address <= HIGHEST_USER:
+        where = "address 0" if address == 0 else f"{address:#x}"
+        if address < 0x10000:
+            message = f"The driver {verb} {where}: a null pointer was used."
+        else:
+            message = f"The driver {verb} {where}, where no memory is mapped."
+        return _unhandled(k, _ACCESS_VIOLATION, rip, message)
+    return BugCheck(
+        "PAGE_FAULT_IN_NONPAGED_AREA",
+        *(address, _SINCE_VISTA_OP[access], rip),
+        message=f"The driver {verb} {address:#x}, where no memory is mapped.",
+    )

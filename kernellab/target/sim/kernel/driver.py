@@ -1,0 +1,225 @@
+r"""Loading and unloading drivers: images, DRIVER_OBJECTs, DriverEntry, DriverUnload, leaks.
+
+What a DRIVER_OBJECT holds and which routine gets what: WDK pages "DRIVER_OBJECT structure
+(wdm.h)", "DRIVER_INITIALIZE callback function", "DRIVER_UNLOAD callback function".
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from kernellab import ntdata
+from kernellab.errors import LoadError
+
+from ..machine import pe
+from ..machine.memory import PAGE
+from ..machine.unwind import ModuleImage
+from .execution import Activity, Call
+from .structs import Struct, const, size_of, write_unicode_string
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+#: Modules whose exports are the kernel's.
+KERNEL_MODULES: Final = ("ntoskrnl.exe", "hal.dll", "ntoskrnl", "hal")
+
+_TAG: Final = int.from_bytes(b"Driv", "little")
+_COOKIE_DEFAULT: Final = 0x0000_2B99_2DDF_A232
+#: What the loader puts in place of it: 48 bits, as Windows does; fixed, so that runs repeat.
+_COOKIE: Final = 0x0000_6B65_726E_6C62
+_IMAGE_GAP: Final = 0x10_0000
+
+
+class NtFailure(Exception):
+    """A request that the kernel answers with a failure NTSTATUS."""
+
+    def __init__(self, status: int | str, message: str) -> None:
+        super().__init__(message)
+        self.status = ntdata.status_code(status) if isinstance(status, str) else status
+
+
+@dataclass(slots=True)
+class LoadedDriver:
+    """A driver image in memory and its DRIVER_OBJECT."""
+
+    name: str
+    base: int
+    size: int
+    entry: int
+    module: ModuleImage
+    object: int = 0
+    registry_path: int = 0
+    #: Kernel allocations that go with it: DRIVER_OBJECT, names.
+    blocks: list[int] = field(default_factory=list)
+
+
+def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
+    """Map an image and bind its imports. Raises LoadError; nothing stays behind then."""
+    if name in k.drivers:
+        raise NtFailure("STATUS_IMAGE_ALREADY_LOADED", f"{name} is loaded already")
+    image = pe.parse(data)
+    imports = _imports(k, image)
+    base = k.next_driver_base
+    mapped = bytearray(image.rebased(base))
+    for rva, address in imports:
+        struct.pack_into("<Q", mapped, rva, address)
+    cookie = image.security_cookie
+    if cookie and struct.unpack_from("<Q", mapped, cookie)[0] == _COOKIE_DEFAULT:
+        struct.pack_into("<Q", mapped, cookie, _COOKIE)
+    pages = -(-len(mapped) // PAGE)
+    if (pages + 4096) * PAGE > k.memory.available:
+        raise LoadError("the image needs more memory than the simulated machine has")
+    k.next_driver_base += -(-len(mapped) // _IMAGE_GAP) * _IMAGE_GAP + _IMAGE_GAP
+    k.memory.map(base, pages, write=False)
+    k.memory.write_image(base, bytes(mapped))
+    for section in image.sections:
+        first = base + section.rva
+        count = -(-max(section.virtual_size, 1) // PAGE)
+        k.memory.protect(first, count, write=section.writable, execute=section.executable)
+        if section.executable:
+            k.cpu.watch(first, bytes(mapped[section.rva : section.rva + section.virtual_size]))
+    module = ModuleImage.from_pe(name, base, image)
+    k.modules.append(module)
+    driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module)
+    k.drivers[name] = driver
+    return driver
+
+
+def _imports(k: Kernel, image: pe.PeImage) -> list[tuple[int, int]]:
+    """Where each import's address goes; LoadError naming all that are missing."""
+    found: list[tuple[int, int]] = []
+    missing: list[str] = []
+    for group in image.imports:
+        for symbol in group.symbols:
+            known = group.dll.lower() in KERNEL_MODULES
+            address = k.stub_of(symbol.name) if known and symbol.name else 0
+            if address:
+                found.append((symbol.iat_rva, address))
+            else:
+                missing.append(f"{group.dll}!{symbol}")
+    if missing:
+        error = LoadError(
+            "the driver imports what this target does not have: " + ", ".join(missing),
+            missing=missing,
+        )
+        raise error
+    return found
+
+
+def IopLoadDriver(k: Kernel, driver: LoadedDriver) -> Activity:  # noqa: N802 - NT's name
+    """Make the DRIVER_OBJECT, call DriverEntry; the value is its NTSTATUS."""
+    _make_object(k, driver)
+    status = yield Call(driver.entry, (driver.object, driver.registry_path))
+    status &= 0xFFFFFFFF
+    if not ntdata.nt_success(status):
+        return status
+    for device in k.objects.devices.values():
+        if device.owner == driver.name:
+            entry = Struct(k.memory, "DEVICE_OBJECT", device.address)
+            entry["Flags"] &= ~const("DO_DEVICE_INITIALIZING")
+    return status
+
+
+def _make_object(k: Kernel, driver: LoadedDriver) -> None:
+    size = size_of("DRIVER_OBJECT")
+    driver.object = _block(k, driver, size + size_of("DRIVER_EXTENSION"))
+    extension = driver.object + size
+    entry = Struct(k.memory, "DRIVER_OBJECT", driver.object)
+    entry["Type"] = const("IO_TYPE_DRIVER")
+    entry["Size"] = size
+    entry["DriverStart"] = driver.base
+    entry["DriverSize"] = driver.size
+    entry["DriverInit"] = driver.entry
+    entry["DriverExtension"] = extension
+    _name(k, driver, entry.at("DriverName"), f"\\Driver\\{driver.name}")
+    hardware = "\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM"
+    described = _block(k, driver, size_of("UNICODE_STRING"))
+    _name(k, driver, described, hardware)
+    entry["HardwareDatabase"] = described
+    Struct(k.memory, "DRIVER_EXTENSION", extension)["DriverObject"] = driver.object
+    service = Struct(k.memory, "DRIVER_EXTENSION", extension).at("ServiceKeyName")
+    _name(k, driver, service, driver.name)
+    invalid = k.stub_of("IopInvalidDeviceRequest")
+    table = entry.at("MajorFunction")
+    count = const("IRP_MJ_MAXIMUM_FUNCTION") + 1
+    k.memory.write(table, struct.pack(f"<{count}Q", *[invalid] * count))
+    driver.registry_path = _block(k, driver, size_of("UNICODE_STRING"))
+    path = f"\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{driver.name}"
+    _name(k, driver, driver.registry_path, path)
+
+
+def _block(k: Kernel, driver: LoadedDriver, size: int) -> int:
+    address = k.pool.allocate(size, _TAG)
+    if not address:
+        raise NtFailure("STATUS_INSUFFICIENT_RESOURCES", "no memory for the driver object")
+    driver.blocks.append(address)
+    return address
+
+
+def _name(k: Kernel, driver: LoadedDriver, at: int, text: str) -> None:
+    """A UNICODE_STRING with a buffer that does not end in NUL, as Windows passes them."""
+    buffer = _block(k, driver, 2 * len(text))
+    write_unicode_string(k.memory, at, buffer, text)
+
+
+def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Activity:  # noqa: N802 - NT's name
+    """Call DriverUnload. Raises NtFailure where the driver cannot be unloaded."""
+    routine = Struct(k.memory, "DRIVER_OBJECT", driver.object)["DriverUnload"]
+    if not routine:
+        raise NtFailure(
+            "STATUS_INVALID_DEVICE_REQUEST", f"{driver.name} has no DriverUnload routine"
+        )
+    if any(h.device.owner == driver.name for h in k.objects.handles.values()):
+        raise NtFailure(
+            "STATUS_DEVICE_BUSY", f"a handle to a device of {driver.name} is still open: close it"
+        )
+    yield Call(routine, (driver.object,))
+    return 0
+
+
+def remove(k: Kernel, driver: LoadedDriver) -> None:
+    """Report what the driver left behind, take it away, and unmap the image."""
+    _report_leaks(k, driver)
+    for device in [d for d in k.objects.devices.values() if d.owner == driver.name]:
+        k.objects.remove_device(device)
+        k.pool.free(k.pool.live[device.address])
+    for link in [link for link in k.objects.links.values() if link.owner == driver.name]:
+        k.objects.remove_link(link.name)
+    for allocation in k.pool.owned_by(driver.name):
+        k.pool.free(allocation)
+    for block in driver.blocks:
+        k.pool.free(k.pool.live[block])
+    k.memory.unmap(driver.base, driver.size // PAGE)
+    k.modules.remove(driver.module)
+    del k.drivers[driver.name]
+
+
+def _report_leaks(k: Kernel, driver: LoadedDriver) -> None:
+    groups: dict[tuple[object, ...], list[int]] = {}
+    contexts = {}
+    for allocation in k.pool.owned_by(driver.name):
+        context = allocation.context
+        place: tuple[object, ...] = ()
+        if context is not None:
+            place = tuple(f.address for f in k.frames(context, live=False))
+        key = (allocation.tag_text, *place)
+        groups.setdefault(key, []).append(allocation.size)
+        contexts[key] = context
+    for key, sizes in groups.items():
+        count = f"{len(sizes)} allocations" if len(sizes) > 1 else "1 allocation"
+        k.violation(
+            "leak-pool",
+            f"{sum(sizes)} bytes of pool with tag '{key[0]}' ({count}) were not freed",
+            driver.name,
+            context=contexts[key],
+        )
+    for device in k.objects.devices.values():
+        if device.owner == driver.name:
+            name = device.name or f"without a name at {device.address:#x}"
+            k.violation("leak-device", f"the device {name} was not deleted", driver.name)
+    for link in k.objects.links.values():
+        if link.owner == driver.name:
+            message = f"the symbolic link {link.name} was not deleted"
+            k.violation("leak-symlink", message, driver.name)
