@@ -44,11 +44,7 @@ mod tests {
     use std::vec::Vec;
 
     fn counted(units: &[u16], length: u16) -> UNICODE_STRING {
-        UNICODE_STRING {
-            Length: length,
-            MaximumLength: length,
-            Buffer: units.as_ptr().cast_mut(),
-        }
+        UNICODE_STRING { Length: length, MaximumLength: length, Buffer: units.as_ptr().cast_mut() }
     }
 
     fn text(units: &[u16], length: u16) -> String {

@@ -84,8 +84,7 @@ fn run(scratch: &Path, filters: Vec<String>) -> Vec<Item> {
     // The --link macro is only a marker here: `functions_text` writes the real link attributes.
     let options = ["--out", out, "--sys", "--flat", "--no-deps", "--no-allow", "--no-comment"];
     let arguments = options.into_iter().chain(["--link", "kernel", "--filter"]);
-    let _warnings =
-        windows_bindgen::bindgen(arguments.chain(filters.iter().map(String::as_str)));
+    let _warnings = windows_bindgen::bindgen(arguments.chain(filters.iter().map(String::as_str)));
     let text = std::fs::read_to_string(out).expect("windows-bindgen wrote its output");
     syn::parse_file(&text).expect("windows-bindgen wrote Rust").items
 }
@@ -158,9 +157,8 @@ fn is_conditional(item: &Item) -> bool {
 
 fn is_for_x64(item: &Item) -> bool {
     let mut item = item.clone();
-    attributes(&mut item).is_none_or(|list| {
-        list.iter().filter_map(cfg_text).all(|text| text.contains("x86_64"))
-    })
+    attributes(&mut item)
+        .is_none_or(|list| list.iter().filter_map(cfg_text).all(|text| text.contains("x86_64")))
 }
 
 /// Drops the architecture conditions of what stays: these bindings are for x86-64 alone.
@@ -203,9 +201,7 @@ fn drop_doubles(items: &mut Vec<Item>) {
     });
     items.retain(|item| match item {
         Item::Const(item) => !matches!(*item.expr, syn::Expr::Macro(_)),
-        _ => {
-            is_conditional(item) || owner_of(item).is_none_or(|name| !exact.contains(&name))
-        }
+        _ => is_conditional(item) || owner_of(item).is_none_or(|name| !exact.contains(&name)),
     });
 }
 
@@ -246,7 +242,8 @@ fn correct(items: &mut [Item]) {
         let mut at = index[*name];
         for step in path.split('.') {
             let (_, list) = fields_of(&mut items[at]).expect("a struct");
-            let field = list.named.iter().find(|field| field.ident.as_ref().is_some_and(|i| i == step));
+            let field =
+                list.named.iter().find(|field| field.ident.as_ref().is_some_and(|i| i == step));
             let field = field.unwrap_or_else(|| panic!("{name}.{path}: no field {step}"));
             at = index[&field.ty.to_token_stream().to_string()];
         }
@@ -388,8 +385,11 @@ impl Bindings {
                 if chosen.is_empty() {
                     continue;
                 }
-                let abi: Abi =
-                    if variadic { syn::parse_quote!(extern "C") } else { syn::parse_quote!(extern "system") };
+                let abi: Abi = if variadic {
+                    syn::parse_quote!(extern "C")
+                } else {
+                    syn::parse_quote!(extern "system")
+                };
                 let file: syn::File = syn::parse2(quote! {
                     #[cfg_attr(
                         windows,

@@ -23,11 +23,7 @@ pub const POINTER_ALIGNED: &[(&str, &str, &[&str])] = &[
     ("IO_STACK_LOCATION", "Parameters.QueryEa", &["EaIndex"]),
     ("IO_STACK_LOCATION", "Parameters.QueryVolume", &["FsInformationClass"]),
     ("IO_STACK_LOCATION", "Parameters.SetVolume", &["FsInformationClass"]),
-    (
-        "IO_STACK_LOCATION",
-        "Parameters.FileSystemControl",
-        &["InputBufferLength", "FsControlCode"],
-    ),
+    ("IO_STACK_LOCATION", "Parameters.FileSystemControl", &["InputBufferLength", "FsControlCode"]),
     ("IO_STACK_LOCATION", "Parameters.LockControl", &["Key"]),
     ("IO_STACK_LOCATION", "Parameters.DeviceIoControl", &["InputBufferLength", "IoControlCode"]),
     ("IO_STACK_LOCATION", "Parameters.QuerySecurity", &["Length"]),
@@ -59,10 +55,13 @@ pub const PACKED_TO_4: &[&str] = &[
 
 /// Fields under `#if !defined(_X86_)`, which the metadata leaves out: struct, the field that
 /// follows, the missing fields.
-pub const INSERTED: &[(&str, &str, &[(&str, &str)])] = &[
+pub const INSERTED: &[(&str, &str, Missing)] = &[
     ("ERESOURCE", "Anonymous2", &[("Reserved2", "*mut core::ffi::c_void")]),
     ("KTIMER", "Period", &[("Processor", "u16"), ("TimerType", "u16")]),
 ];
+
+/// Name and type of fields.
+type Missing = &'static [(&'static str, &'static str)];
 
 /// Fields that only the 32-bit headers have.
 pub const REMOVED: &[(&str, &str)] = &[

@@ -31,16 +31,19 @@ pub struct Data {
     pub constants: Vec<(String, String, i128)>,
 }
 
-const INTEGERS: &[&str] =
-    &["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "usize", "isize"];
+const INTEGERS: &[&str] = &["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "usize", "isize"];
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("the layouts are those of x86-64: run this on a 64-bit computer");
 
 /// Compiles a program that prints the layouts, and runs it.
 pub fn measure(bindings: &Bindings, sys: &Path, scratch: &Path) -> Data {
-    assert!(cfg!(target_pointer_width = "64"), "run this on a 64-bit computer");
-    let inline = std::fs::read_to_string(sys.join("inline/constants.rs")).expect("inline/constants.rs");
+    let inline =
+        std::fs::read_to_string(sys.join("inline/constants.rs")).expect("inline/constants.rs");
     let inline = syn::parse_file(&inline).expect("inline/constants.rs is Rust").items;
     std::fs::write(scratch.join("base.rs"), bindings.base_text()).expect("a scratch file");
-    std::fs::write(scratch.join("main.rs"), program(&bindings.items, &inline)).expect("a scratch file");
+    std::fs::write(scratch.join("main.rs"), program(&bindings.items, &inline))
+        .expect("a scratch file");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let exe = scratch.join(format!("layouts{}", std::env::consts::EXE_SUFFIX));
     let status = Command::new(rustc)
@@ -52,7 +55,7 @@ pub fn measure(bindings: &Bindings, sys: &Path, scratch: &Path) -> Data {
         .expect("rustc runs");
     assert!(status.success(), "the layout program does not compile");
     let output = Command::new(exe).output().expect("the layout program runs");
-    parse(&String::from_utf8(output.stdout).expect("UTF-8"), bindings)
+    parse(&String::from_utf8(output.stdout).expect("UTF-8"), bindings, &inline)
 }
 
 /// Type aliases that end in an integer.
@@ -75,13 +78,17 @@ fn integer_aliases(items: &[Item]) -> BTreeSet<String> {
 }
 
 fn program(items: &[Item], inline: &[Item]) -> String {
-    let mut out = String::from("mod base; use base::*; use core::mem::{size_of, align_of, offset_of};\n");
+    let mut out =
+        String::from("mod base; use base::*; use core::mem::{size_of, align_of, offset_of};\n");
     let known = integer_aliases(&[items, inline].concat());
     // What inline/constants.rs adds are plain types and values: they are measured as written there.
     for item in inline {
         match item {
             Item::Type(item) => writeln!(out, "{}", item.to_token_stream()).expect("a string"),
             Item::Const(item) if known.contains(&text(&item.ty)) => {
+                writeln!(out, "{}", item.to_token_stream()).expect("a string");
+            }
+            Item::Struct(_) | Item::Union(_) => {
                 writeln!(out, "{}", item.to_token_stream()).expect("a string");
             }
             Item::Fn(item) if item.sig.constness.is_some() => {
@@ -91,16 +98,12 @@ fn program(items: &[Item], inline: &[Item]) -> String {
         }
     }
     out.push_str("static ROWS: &[(&str, &str, u64, u64)] = &[\n");
-    for item in items {
-        let (name, fields) = match item {
-            Item::Struct(item) => match &item.fields {
-                Fields::Named(fields) => (&item.ident, fields),
-                _ => continue,
-            },
-            Item::Union(item) => (&item.ident, &item.fields),
-            _ => continue,
-        };
-        let _ = writeln!(out, "(\"{name}\", \"\", size_of::<{name}>() as u64, align_of::<{name}>() as u64),");
+    for item in items.iter().chain(inline) {
+        let Some((name, fields)) = fields_of(item) else { continue };
+        let _ = writeln!(
+            out,
+            "(\"{name}\", \"\", size_of::<{name}>() as u64, align_of::<{name}>() as u64),"
+        );
         for field in &fields.named {
             let field_name = field.ident.as_ref().expect("a named field");
             let _ = writeln!(
@@ -125,21 +128,25 @@ fn program(items: &[Item], inline: &[Item]) -> String {
     out
 }
 
+fn fields_of(item: &Item) -> Option<(&syn::Ident, &syn::FieldsNamed)> {
+    match item {
+        Item::Struct(item) => match &item.fields {
+            Fields::Named(fields) => Some((&item.ident, fields)),
+            _ => None,
+        },
+        Item::Union(item) => Some((&item.ident, &item.fields)),
+        _ => None,
+    }
+}
+
 fn text(ty: &Type) -> String {
     ty.to_token_stream().to_string()
 }
 
-fn parse(output: &str, bindings: &Bindings) -> Data {
+fn parse(output: &str, bindings: &Bindings, inline: &[Item]) -> Data {
     let mut types = BTreeMap::new();
-    for item in &bindings.items {
-        let (name, fields) = match item {
-            Item::Struct(item) => match &item.fields {
-                Fields::Named(fields) => (&item.ident, fields),
-                _ => continue,
-            },
-            Item::Union(item) => (&item.ident, &item.fields),
-            _ => continue,
-        };
+    for item in bindings.items.iter().chain(inline) {
+        let Some((name, fields)) = fields_of(item) else { continue };
         for field in &fields.named {
             let ident = field.ident.as_ref().expect("a named field");
             types.insert((name.to_string(), ident.to_string()), tidy(&field.ty));
@@ -153,15 +160,22 @@ fn parse(output: &str, bindings: &Bindings) -> Data {
             data.constants.push((words[1].to_string(), words[2].to_string(), value));
             continue;
         }
-        let (first, second) = (words[2].parse().expect("a number"), words[3].parse().expect("a number"));
+        let (first, second) =
+            (words[2].parse().expect("a number"), words[3].parse().expect("a number"));
         if words[1] == "-" {
-            data.structs
-                .insert(words[0].to_string(), Struct { size: first, align: second, fields: vec![] });
+            data.structs.insert(
+                words[0].to_string(),
+                Struct { size: first, align: second, fields: vec![] },
+            );
             continue;
         }
         let ty = types[&(words[0].to_string(), words[1].to_string())].clone();
         let field = Field { name: words[1].to_string(), offset: first, size: second, ty };
-        data.structs.get_mut(words[0]).expect("a struct comes before its fields").fields.push(field);
+        data.structs
+            .get_mut(words[0])
+            .expect("a struct comes before its fields")
+            .fields
+            .push(field);
     }
     data
 }

@@ -14,7 +14,10 @@ const PREFERRED: &[&str] = &["STATUS_SUCCESS"];
 pub fn files(bindings: &Bindings, data: &Data) -> Vec<(&'static str, String)> {
     vec![
         ("kernellab/ntdata/layouts.json", layouts(bindings, data)),
-        ("kernellab/ntdata/ntstatus.json", codes(data, |name, ty| ty == "NTSTATUS" && name.starts_with("STATUS_"))),
+        (
+            "kernellab/ntdata/ntstatus.json",
+            codes(data, |name, ty| ty == "NTSTATUS" && name.starts_with("STATUS_")),
+        ),
         ("kernellab/ntdata/bugchecks.json", codes(data, |_, ty| ty == "BUGCHECK_ERROR")),
         ("kernellab/ntdata/constants.json", constants(data)),
     ]
@@ -27,13 +30,23 @@ fn is_nested(outer: &str, ty: &str) -> bool {
     })
 }
 
-fn flatten(data: &Data, outer: &str, name: &str, base: u64, prefix: &str, out: &mut Map<String, Value>) {
+fn flatten(
+    data: &Data,
+    outer: &str,
+    name: &str,
+    base: u64,
+    prefix: &str,
+    out: &mut Map<String, Value>,
+) {
     for field in &data.structs[name].fields {
         if field.name.starts_with("_align_") {
             continue;
         }
         // C has no name for these members: `Tail.Overlay.CurrentStackLocation`.
-        let unnamed = field.name.strip_prefix("Anonymous").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+        let unnamed = field
+            .name
+            .strip_prefix("Anonymous")
+            .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
         let path = if unnamed { prefix.to_string() } else { format!("{prefix}{}", field.name) };
         let offset = base + field.offset;
         let nested = is_nested(outer, &field.ty) && data.structs.contains_key(&field.ty);
@@ -53,16 +66,20 @@ fn flatten(data: &Data, outer: &str, name: &str, base: u64, prefix: &str, out: &
 fn layouts(bindings: &Bindings, data: &Data) -> String {
     let mut rows = BTreeMap::new();
     for (name, layout) in &data.structs {
-        let outer_exists = name.rfind(|c: char| c != '_' && !c.is_ascii_digit()).is_some_and(|at| {
-            let outer = &name[..=at];
-            outer != name && data.structs.contains_key(outer) && is_nested(outer, name)
-        });
+        let outer_exists =
+            name.rfind(|c: char| c != '_' && !c.is_ascii_digit()).is_some_and(|at| {
+                let outer = &name[..=at];
+                outer != name && data.structs.contains_key(outer) && is_nested(outer, name)
+            });
         if outer_exists {
             continue;
         }
         let mut fields = Map::new();
         flatten(data, name, name, 0, "", &mut fields);
-        rows.insert(name.clone(), json!({"size": layout.size, "align": layout.align, "fields": fields}));
+        rows.insert(
+            name.clone(),
+            json!({"size": layout.size, "align": layout.align, "fields": fields}),
+        );
     }
     // Names for simple types, so that `KIRQL` or `NTSTATUS` in a field can be resolved.
     let mut aliases = Map::new();
@@ -81,7 +98,9 @@ fn codes(data: &Data, wanted: impl Fn(&str, &str) -> bool) -> String {
         .constants
         .iter()
         .filter(|(name, ty, _)| wanted(name, ty))
-        .map(|(name, _, value)| ((*value as u64) as u32, !PREFERRED.contains(&name.as_str()), name.clone()))
+        .map(|(name, _, value)| {
+            ((*value as u64) as u32, !PREFERRED.contains(&name.as_str()), name.clone())
+        })
         .collect();
     rows.sort();
     lines(rows.into_iter().map(|(code, _, name)| (name, json!(code))))
@@ -92,7 +111,14 @@ fn constants(data: &Data) -> String {
         .constants
         .iter()
         .filter(|(_, ty, _)| ty != "NTSTATUS" && ty != "BUGCHECK_ERROR")
-        .map(|(name, _, value)| (name.clone(), json!(i64::try_from(*value).map(Value::from).unwrap_or_else(|_| json!(*value as u64)))))
+        .map(|(name, _, value)| {
+            (
+                name.clone(),
+                json!(
+                    i64::try_from(*value).map(Value::from).unwrap_or_else(|_| json!(*value as u64))
+                ),
+            )
+        })
         .collect();
     lines(rows)
 }

@@ -95,6 +95,81 @@ pub const KI_USER_SHARED_DATA: usize = 0xFFFF_F780_0000_0000;
 /// `__fastfail`: a doubly linked list is corrupt.
 pub const FAST_FAIL_CORRUPT_LIST_ENTRY: u32 = 3;
 
+/// The common part of lookaside lists (`GENERAL_LOOKASIDE_LAYOUT`), aligned to a cache line.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub struct GENERAL_LOOKASIDE {
+    pub Anonymous1: GENERAL_LOOKASIDE_0,
+    pub Depth: u16,
+    pub MaximumDepth: u16,
+    pub TotalAllocates: u32,
+    pub Anonymous2: GENERAL_LOOKASIDE_1,
+    pub TotalFrees: u32,
+    pub Anonymous3: GENERAL_LOOKASIDE_2,
+    pub Type: POOL_TYPE,
+    pub Tag: u32,
+    pub Size: u32,
+    pub Allocate: PALLOCATE_FUNCTION,
+    pub Free: PFREE_FUNCTION,
+    pub ListEntry: LIST_ENTRY,
+    pub LastTotalAllocates: u32,
+    pub Anonymous4: GENERAL_LOOKASIDE_3,
+    pub Future: [u32; 2],
+}
+
+/// See [`GENERAL_LOOKASIDE`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub union GENERAL_LOOKASIDE_0 {
+    pub ListHead: SLIST_HEADER,
+    pub SingleListHead: SINGLE_LIST_ENTRY,
+}
+
+/// See [`GENERAL_LOOKASIDE`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub union GENERAL_LOOKASIDE_1 {
+    pub AllocateMisses: u32,
+    pub AllocateHits: u32,
+}
+
+/// See [`GENERAL_LOOKASIDE`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub union GENERAL_LOOKASIDE_2 {
+    pub FreeMisses: u32,
+    pub FreeHits: u32,
+}
+
+/// See [`GENERAL_LOOKASIDE`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub union GENERAL_LOOKASIDE_3 {
+    pub LastAllocateMisses: u32,
+    pub LastAllocateHits: u32,
+}
+
+/// A lookaside list of nonpaged pool.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub struct NPAGED_LOOKASIDE_LIST {
+    pub L: GENERAL_LOOKASIDE,
+}
+
+/// A lookaside list of paged pool.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub struct PAGED_LOOKASIDE_LIST {
+    pub L: GENERAL_LOOKASIDE,
+}
+
 /// `NT_SUCCESS`: success or information.
 #[must_use]
 pub const fn NT_SUCCESS(status: NTSTATUS) -> bool {

@@ -4,13 +4,35 @@ use crate::base::*;
 
 use super::constants::*;
 
-#[cfg_attr(
-    windows,
-    link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")
-)]
+#[cfg_attr(windows, link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "system" {
     /// Stops in a debugger.
     pub fn DbgBreakPoint();
+    /// Frees all entries of a lookaside list. IRQL <= DISPATCH.
+    pub fn ExDeleteNPagedLookasideList(lookaside: *mut NPAGED_LOOKASIDE_LIST);
+    /// Frees all entries of a lookaside list. IRQL <= APC.
+    pub fn ExDeletePagedLookasideList(lookaside: *mut PAGED_LOOKASIDE_LIST);
+    /// Makes a lookaside list of nonpaged pool; without routines it uses the pool's own.
+    /// IRQL <= DISPATCH.
+    pub fn ExInitializeNPagedLookasideList(
+        lookaside: *mut NPAGED_LOOKASIDE_LIST,
+        allocate: PALLOCATE_FUNCTION,
+        free: PFREE_FUNCTION,
+        flags: u32,
+        size: usize,
+        tag: u32,
+        depth: u16,
+    );
+    /// Makes a lookaside list of paged pool. IRQL <= APC.
+    pub fn ExInitializePagedLookasideList(
+        lookaside: *mut PAGED_LOOKASIDE_LIST,
+        allocate: PALLOCATE_FUNCTION,
+        free: PFREE_FUNCTION,
+        flags: u32,
+        size: usize,
+        tag: u32,
+        depth: u16,
+    );
     /// Adds to `*addend` under the lock and returns the old value. IRQL: any.
     pub fn ExInterlockedAddUlong(addend: *mut u32, increment: u32, lock: *mut KSPIN_LOCK) -> u32;
     /// Inserts at the head; returns the old first entry or null. IRQL: any.
@@ -72,10 +94,7 @@ unsafe extern "system" {
     pub fn RtlPcToFileHeader(address: PVOID, base: *mut PVOID) -> PVOID;
 }
 
-#[cfg_attr(
-    windows,
-    link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")
-)]
+#[cfg_attr(windows, link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
     /// The type of driver objects.
     pub static IoDriverObjectType: *mut POBJECT_TYPE;

@@ -74,6 +74,31 @@ pub unsafe fn ExInitializeWorkItem(
     }
 }
 
+/// `KeWaitForMutexObject`: another name for `KeWaitForSingleObject`. IRQL <= APC, or DISPATCH
+/// with a time-out of zero.
+///
+/// # Safety
+/// `mutex` is an initialized mutex.
+#[inline]
+pub unsafe fn KeWaitForMutexObject(
+    mutex: *mut KMUTANT,
+    reason: KWAIT_REASON,
+    mode: KPROCESSOR_MODE,
+    alertable: BOOLEAN,
+    timeout: *const i64,
+) -> NTSTATUS {
+    // SAFETY: passed on to the caller.
+    unsafe { KeWaitForSingleObject(mutex.cast(), reason, mode, alertable, timeout) }
+}
+
+/// `KeGetCurrentProcessorNumber`. IRQL: any.
+#[inline]
+#[must_use]
+pub fn KeGetCurrentProcessorNumber() -> u32 {
+    // SAFETY: the number may be left out.
+    unsafe { KeGetCurrentProcessorNumberEx(ptr::null_mut()) }
+}
+
 /// `PsGetCurrentProcess`. IRQL <= DISPATCH.
 #[inline]
 #[must_use]

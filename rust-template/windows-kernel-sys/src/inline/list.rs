@@ -3,6 +3,7 @@
 use crate::base::*;
 
 use super::constants::*;
+use super::exports::*;
 
 /// `__fastfail`: bug check `KERNEL_SECURITY_CHECK_FAILURE` with `code`.
 #[inline]
@@ -117,4 +118,27 @@ pub unsafe fn RemoveTailList(head: *mut LIST_ENTRY) -> *mut LIST_ENTRY {
         RemoveEntryList(entry);
         entry
     }
+}
+
+/// `ExInterlockedPushEntrySList`. IRQL <= DISPATCH.
+///
+/// # Safety
+/// `head` is an initialized list; `entry` is aligned to 16 bytes, lives until it is popped, and is on no list.
+#[inline]
+pub unsafe fn ExInterlockedPushEntrySList(
+    head: *mut SLIST_HEADER,
+    entry: *mut SLIST_ENTRY,
+) -> *mut SLIST_ENTRY {
+    // SAFETY: passed on to the caller.
+    unsafe { ExpInterlockedPushEntrySList(head, entry) }
+}
+
+/// `ExInterlockedPopEntrySList`. IRQL <= DISPATCH.
+///
+/// # Safety
+/// `head` is an initialized list whose entries are alive.
+#[inline]
+pub unsafe fn ExInterlockedPopEntrySList(head: *mut SLIST_HEADER) -> *mut SLIST_ENTRY {
+    // SAFETY: passed on to the caller.
+    unsafe { ExpInterlockedPopEntrySList(head) }
 }
