@@ -12,24 +12,23 @@ from collections.abc import Iterator
 from typing import Final
 
 from . import nls
-from .printf import MAX_OUTPUT, read_string, read_wide_string
+from .printf import read_string, read_wide_string
 from .strings import Memory
 
 _CHUNK: Final = 256
-_NO_LIMIT: Final = 1 << 62
+# More than there is memory: reading ends at a page that is not there.
+_NO_LIMIT: Final = 1 << 48
 
 #: Blocks are compared, copied and filled in pieces of this many bytes.
 _BLOCK: Final = 1 << 16
 
 
-def read(memory: Memory, address: int, limit: int = -1, *, wide: bool = False) -> bytes:
-    """The bytes before the terminator, of at most ``limit`` units (-1: as many as there are)."""
-    if wide:
-        return read_wide_string(memory, address, limit if limit >= 0 else MAX_OUTPUT // 2)
-    return read_string(memory, address, limit if limit >= 0 else MAX_OUTPUT)
+def read(memory: Memory, address: int, limit: int = _NO_LIMIT, *, wide: bool = False) -> bytes:
+    """The bytes before the terminator, of at most ``limit`` units."""
+    return (read_wide_string if wide else read_string)(memory, address, limit)
 
 
-def length(memory: Memory, address: int, limit: int = -1, *, wide: bool = False) -> int:
+def length(memory: Memory, address: int, limit: int = _NO_LIMIT, *, wide: bool = False) -> int:
     """strlen, wcslen, strnlen, wcsnlen: units before the terminator."""
     return len(read(memory, address, limit, wide=wide)) // (2 if wide else 1)
 
@@ -140,7 +139,7 @@ def copy_counted(
 
 
 def append(
-    memory: Memory, target: int, source: int, limit: int = -1, *, wide: bool = False
+    memory: Memory, target: int, source: int, limit: int = _NO_LIMIT, *, wide: bool = False
 ) -> None:
     """strcat, wcscat, strncat, wcsncat: always terminated."""
     end = target + len(read(memory, target, wide=wide))

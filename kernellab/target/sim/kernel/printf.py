@@ -217,6 +217,14 @@ def vformat_wide(text: bytes, next_argument: NextArgument, memory: Memory) -> by
     return _format(compiled, next_argument, memory, True)
 
 
+def uses_unicode(text: bytes) -> bool:
+    """Whether a narrow format has a conversion of Unicode text (``%ws %S %wZ %lc`` …).
+
+    DbgPrintEx's page allows those at PASSIVE_LEVEL only.
+    """
+    return any(not isinstance(item, bytes) and item.wide for item in _compile(text, False))
+
+
 def _format(
     items: tuple[bytes | _Spec, ...], next_argument: NextArgument, memory: Memory, wide: bool
 ) -> bytes:

@@ -1,0 +1,75 @@
+"""A booted kernel whose exports can be called by name, through the CPU and its stubs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from kernellab.target.sim import exports
+from kernellab.target.sim.kernel.execution import Call
+from kernellab.target.sim.kernel.kernel import Kernel
+
+
+class Guest:
+    """One machine. ``call`` gives rax as unsigned 64 bits."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.k = Kernel(exports.table(), lambda kind, fields: self.events.append((kind, fields)))
+
+    def call(self, name: str, *arguments: int, irql: int = 0) -> int:
+        def activity() -> Generator[Call, int, int]:
+            self.k.cpu.irql = irql
+            return (yield Call(self.k.stub_of(name), arguments))
+
+        result: int = self.k.run(activity(), name)
+        return result
+
+    def int(self, name: str, *arguments: int) -> int:
+        """The result as a C int."""
+        value = self.call(name, *arguments) & 0xFFFFFFFF
+        return value - (1 << 32) if value >> 31 else value
+
+    def room(self, size: int) -> int:
+        """Memory of this size, at the end of its page."""
+        return self.k.pool.allocate(size, 0x74736574)
+
+    def put(self, raw: bytes) -> int:
+        address = self.room(len(raw))
+        self.k.memory.write(address, raw)
+        return address
+
+    def text(self, value: str) -> int:
+        return self.put(value.encode() + b"\0")
+
+    def wide(self, value: str) -> int:
+        return self.put(value.encode("utf-16-le") + b"\0\0")
+
+    def counted(self, raw: bytes, maximum: int | None = None) -> int:
+        """A UNICODE_STRING or ANSI_STRING over a buffer of exactly ``maximum`` bytes."""
+        size = len(raw) if maximum is None else maximum
+        buffer = self.put(raw.ljust(size, b"-")) if size else 0
+        return self.put(struct.pack("<HHIQ", len(raw), size, 0, buffer))
+
+    def unicode(self, value: str, maximum: int | None = None) -> int:
+        return self.counted(value.encode("utf-16-le"), maximum)
+
+    def fields(self, address: int) -> tuple[int, int, int]:
+        """Length, MaximumLength, Buffer."""
+        length, maximum, buffer = struct.unpack("<HH4xQ", self.k.memory.read(address, 16))
+        return length, maximum, buffer
+
+    def content(self, address: int) -> bytes:
+        length, _maximum, buffer = self.fields(address)
+        return self.k.memory.read(buffer, length) if length else b""
+
+    def read(self, address: int, size: int) -> bytes:
+        return self.k.memory.read(address, size)
+
+
+@pytest.fixture
+def guest() -> Guest:
+    return Guest()
