@@ -11,6 +11,13 @@ import pytest
 from kernellab.target.sim import exports
 from kernellab.target.sim.kernel.execution import Call
 from kernellab.target.sim.kernel.kernel import Kernel
+from kernellab.target.sim.machine.unwind import ModuleImage
+
+DRIVER = 0xFFFF_F805_7000_0000
+
+# The export is called from here, so that it sees a driver as its caller:
+# pop [saved]; call [routine]; jmp [saved], with the two variables at 0x20.
+_THUNK = bytes.fromhex("8f051a000000 ff151c000000 ff250e000000")
 
 
 class Guest:
@@ -19,16 +26,20 @@ class Guest:
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.k = Kernel(exports.table(), lambda kind, fields: self.events.append((kind, fields)))
+        self.k.memory.map(DRIVER, 1, execute=True)
+        self.k.memory.write(DRIVER, _THUNK)
+        self.k.modules.append(ModuleImage("test.sys", DRIVER, b"", size=0x1000))
 
     def call(self, name: str, *arguments: int, irql: int = 0) -> int:
         def activity() -> Generator[Call, int, int]:
             self.k.cpu.irql = irql
-            return (yield Call(self.k.stub_of(name), arguments))
+            self.k.memory.set_u64(DRIVER + 0x28, self.k.stub_of(name))
+            return (yield Call(DRIVER, arguments))
 
         result: int = self.k.run(activity(), name)
         return result
 
-    def int(self, name: str, *arguments: int) -> int:
+    def signed(self, name: str, *arguments: int) -> int:
         """The result as a C int."""
         value = self.call(name, *arguments) & 0xFFFFFFFF
         return value - (1 << 32) if value >> 31 else value

@@ -16,9 +16,9 @@ def utf16(text: str) -> bytes:
 
 def test_blocks(guest: Any) -> None:
     a, b = guest.put(b"abcdefgh"), guest.put(b"abcdeXgh")
-    assert guest.int("memcmp", a, b, 5) == 0
-    assert guest.int("memcmp", a, b, 8) > 0
-    assert guest.int("memcmp", b, a, 8) < 0
+    assert guest.signed("memcmp", a, b, 5) == 0
+    assert guest.signed("memcmp", a, b, 8) > 0
+    assert guest.signed("memcmp", b, a, 8) < 0
     assert guest.call("memchr", a, 0x100 | ord("c"), 8) == a + 2
     assert guest.call("memchr", a, ord("z"), 8) == 0
     assert guest.call("memcpy", a, b, 6) == a
@@ -39,11 +39,11 @@ def test_strings(guest: Any, wide: bool) -> None:
     a, b = text("Hello"), text("hello world")
     assert guest.call(f"{prefix}len", b) == 11
     assert guest.call(f"{prefix}nlen", b, 4) == 4
-    assert guest.int(f"{prefix}cmp", a, b) < 0
-    assert guest.int(f"{prefix}cmp", a, a) == 0
-    assert guest.int(f"{prefix}ncmp", a + size, b + size, 4) == 0
-    assert guest.int(f"{under}icmp", a, b) < 0
-    assert guest.int(f"{under}nicmp", a, b, 5) == 0
+    assert guest.signed(f"{prefix}cmp", a, b) < 0
+    assert guest.signed(f"{prefix}cmp", a, a) == 0
+    assert guest.signed(f"{prefix}ncmp", a + size, b + size, 4) == 0
+    assert guest.signed(f"{under}icmp", a, b) < 0
+    assert guest.signed(f"{under}nicmp", a, b, 5) == 0
     assert guest.call(f"{prefix}chr", b, ord("o")) == b + 4 * size
     assert guest.call(f"{prefix}chr", b, 0) == b + 11 * size
     assert guest.call(f"{prefix}rchr", b, ord("o")) == b + 7 * size
@@ -67,35 +67,35 @@ def test_span_of_what_is_not_there(guest: Any) -> None:
 
 
 def test_characters_and_numbers(guest: Any) -> None:
-    assert guest.int("tolower", ord("A")) == ord("a")
-    assert guest.int("toupper", ord("z")) == ord("Z")
-    assert guest.int("toupper", -1) == -1
+    assert guest.signed("tolower", ord("A")) == ord("a")
+    assert guest.signed("toupper", ord("z")) == ord("Z")
+    assert guest.signed("toupper", -1) == -1
     assert guest.call("towlower", ord("Ä")) == ord("Ä")
     assert guest.call("towupper", ord("q")) == ord("Q")
     for text, expected in ((" -12x", -12), ("x", 0), ("+7", 7), ("", 0)):
-        assert guest.int("atoi", guest.text(text)) == expected
+        assert guest.signed("atoi", guest.text(text)) == expected
 
 
 def test_sprintf_takes_arguments_from_registers_and_stack(guest: Any) -> None:
     buffer = guest.room(64)
     text = guest.text("%d %s %x|%c%c%c")
     arguments = (1, guest.text("two"), 0x3, ord("4"), ord("5"), ord("6"))
-    assert guest.int("sprintf", buffer, text, *arguments) == len("1 two 3|456")
+    assert guest.signed("sprintf", buffer, text, *arguments) == len("1 two 3|456")
     assert guest.read(buffer, 12) == b"1 two 3|456\0"
     guest.k.memory.write(buffer, b"-" * 64)
-    assert guest.int("_snprintf", buffer, 5, text, *arguments) == -1
+    assert guest.signed("_snprintf", buffer, 5, text, *arguments) == -1
     assert guest.read(buffer, 6) == b"1 two-"
-    assert guest.int("_snprintf", buffer, 64, guest.text("%wZ"), guest.unicode("wide")) == 4
+    assert guest.signed("_snprintf", buffer, 64, guest.text("%wZ"), guest.unicode("wide")) == 4
 
 
 def test_va_lists(guest: Any) -> None:
     buffer = guest.room(64)
     slots = guest.put(struct.pack("<qQ", -5, guest.text("s")))
-    assert guest.int("vsprintf", buffer, guest.text("%I64d%s"), slots) == 3
+    assert guest.signed("vsprintf", buffer, guest.text("%I64d%s"), slots) == 3
     assert guest.read(buffer, 4) == b"-5s\0"
-    assert guest.int("_vsnprintf", buffer, 2, guest.text("%d%s"), slots) == -1
+    assert guest.signed("_vsnprintf", buffer, 2, guest.text("%d%s"), slots) == -1
     slots = guest.put(struct.pack("<qQ", -5, guest.wide("s")))
-    assert guest.int("_vsnwprintf", buffer, 64, guest.wide("%d%s"), slots) == 3
+    assert guest.signed("_vsnwprintf", buffer, 64, guest.wide("%d%s"), slots) == 3
     assert guest.read(buffer, 8) == utf16("-5s\0")
 
 
@@ -103,10 +103,10 @@ def test_wide_printf(guest: Any) -> None:
     buffer = guest.room(64)
     text = guest.wide("%s %S %d")
     arguments = (guest.wide("a"), guest.text("b"), 3)
-    assert guest.int("swprintf", buffer, text, *arguments) == 5
+    assert guest.signed("swprintf", buffer, text, *arguments) == 5
     assert guest.read(buffer, 12) == utf16("a b 3\0")
-    assert guest.int("_snwprintf", buffer, 3, text, *arguments) == -1
-    assert guest.int("_snwprintf", buffer, 5, text, *arguments) == 5
+    assert guest.signed("_snwprintf", buffer, 3, text, *arguments) == -1
+    assert guest.signed("_snwprintf", buffer, 5, text, *arguments) == 5
 
 
 def test_overrunning_a_buffer_is_a_bug_check(guest: Any) -> None:

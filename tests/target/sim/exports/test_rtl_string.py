@@ -73,14 +73,14 @@ def test_compare(guest: Any, a: str, b: str, ignore_case: int, expected: int) ->
     def sign(value: int) -> int:
         return (value > 0) - (value < 0)
 
-    assert sign(guest.int("RtlCompareUnicodeString", x, y, ignore_case)) == expected
+    assert sign(guest.signed("RtlCompareUnicodeString", x, y, ignore_case)) == expected
     assert guest.call("RtlEqualUnicodeString", x, y, ignore_case) == (expected == 0)
     left, right = guest.put(utf16(a)), guest.put(utf16(b))
-    found = guest.int("RtlCompareUnicodeStrings", left, len(a), right, len(b), ignore_case)
+    found = guest.signed("RtlCompareUnicodeStrings", left, len(a), right, len(b), ignore_case)
     assert sign(found) == expected
     if a.isascii():
         x, y = guest.counted(a.encode()), guest.counted(b.encode())
-        assert sign(guest.int("RtlCompareString", x, y, ignore_case)) == expected
+        assert sign(guest.signed("RtlCompareString", x, y, ignore_case)) == expected
         assert guest.call("RtlEqualString", x, y, ignore_case) == (expected == 0)
 
 
@@ -144,6 +144,7 @@ def test_results_in_pool(
     between = len(guest.k.pool.live) - live
     assert guest.call(name, target, argument, 1) == 0
     assert len(guest.k.pool.live) == live + between + 1
+    assert len(guest.k.pool.owned_by("test.sys")) == 1  # a leak is the driver's
     assert guest.content(target) == expected
     assert guest.fields(target)[1] == size
     guest.call(free, target)
