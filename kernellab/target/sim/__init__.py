@@ -1,0 +1,1 @@
+"""The simulated NT kernel: ``exports`` over ``kernel`` over ``machine``, ``endpoint`` in front."""

@@ -23,6 +23,10 @@ FAMILIES: Final = (
     "ke",
     "mm",
     "ps",
+    "rtl",
+    "rtl_string",
+    "rtl_convert",
+    "crt",
 )
 
 

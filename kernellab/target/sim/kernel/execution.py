@@ -77,7 +77,7 @@ class Context:
     def read(self, address: int, size: int) -> bytes | None:
         """Stack memory as it was then."""
         offset = address - self.start
-        if 0 <= offset and offset + size <= len(self.stack):
+        if offset >= 0 and offset + size <= len(self.stack):
             return self.stack[offset : offset + size]
         return None
 
@@ -172,6 +172,8 @@ class Thread:
             else:
                 registers["rip"] = k.cpu.stub(k.cpu.trap_index)
                 registers["rsp"] = k.cpu.trap_rsp
+        else:
+            k.undo_code(registers)
         start = registers["rsp"] & ~7
         size = max(0, min(_KEPT, self.top - start))
         stack = k.memory.try_read(start, size) or b""

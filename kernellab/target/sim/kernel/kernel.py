@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from kernellab.protocol import Frame, frame_fields
 
-from ..machine.cpu import STUB_SIZE, Cpu
+from ..machine.cpu import STUB_SIZE, Cpu, Fault
 from ..machine.memory import PAGE, Memory, MemoryFault
 from ..machine.unwind import ModuleImage, RawFrame
 from . import bugcheck
@@ -56,6 +56,8 @@ class Kernel:
         self._reported: set[tuple[object, ...]] = set()
         self._names: list[str] = [""]
         self._addresses: dict[str, int] = {}
+        #: The system process's object: opaque to drivers, so it has no contents.
+        self.system_process = self.pool.allocate(0x800, int.from_bytes(b"Proc", "little"))
         self.cpu = Cpu(self.memory, STUBS_BASE)
         self._install()
         self.thread = Thread(self, 4, STACK_BASE)
@@ -121,7 +123,7 @@ class Kernel:
             raise check from error
         except MemoryFault as error:
             # The fault is inside an export, on the driver's behalf.
-            fault = bugcheck.Fault(14, self.cpu.registers()["rip"], error.address, error.access)
+            fault = Fault(14, self.cpu.registers()["rip"], error.address, error.access)
             check = bugcheck.for_fault(self, fault)
             check.report = self.report(check, 0)  # type: ignore[attr-defined]
             raise check from error
@@ -170,6 +172,14 @@ class Kernel:
             placed = [(a, n) for n, a in self._addresses.items() if a <= raw.address]
             function = max(placed)[1] if placed else ""
         return Frame(address, NTOSKRNL, raw.rva, function=function)
+
+    def undo_code(self, registers: dict[str, int]) -> None:
+        """Inside ``__chkstk``, go back to its entry: it has no unwind data to walk by."""
+        entry = self.stub_of("__chkstk")
+        inside = registers["rip"] - entry
+        if entry and 0 <= inside < STUB_SIZE * 3:
+            registers["rsp"] += 16 if inside >= 4 else 0
+            registers["rip"] = entry
 
     def caller(self) -> str:
         """The driver that made the current call into the kernel, by its return address."""

@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
-import unicorn as uc
+import unicorn
 from unicorn import x86_const as x86
 
 from .memory import PAGE, Memory
+
+uc: Any = unicorn  # its own type hints cover a part only
 
 _REGISTERS: Final = {
     name: getattr(x86, f"UC_X86_REG_{name.upper()}")

@@ -1,0 +1,403 @@
+"""The protocol in front of the simulated kernel: requests in, replies and events out.
+
+The main thread runs requests in the order they came; a reader thread takes them in, so that
+``interrupt`` and the end of the input are noticed while driver code runs. Events are gathered
+and written together: when there are many, when a request is done, and otherwise by a flusher
+thread a few milliseconds after they came.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final
+
+from kernellab import __version__, ntdata, protocol
+from kernellab.errors import LoadError
+
+from .exports import table
+from .kernel import driver as drivers
+from .kernel import io
+from .kernel.bugcheck import BugCheck
+from .kernel.driver import NtFailure
+from .kernel.execution import Stopped
+from .kernel.kernel import Kernel
+from .machine.pe import MAX_FILE
+
+#: Events gathered before they are written, and how long the first of them may wait, seconds.
+_BATCH: Final = 256
+_DELAY: Final = 0.005
+
+_DEFAULT_TIMEOUT: Final = 10.0
+
+
+class Usage(Exception):
+    """A request that is not of the vocabulary."""
+
+
+class _Failed(Exception):
+    """Answer the request with this error."""
+
+    def __init__(self, kind: str, message: str, **fields: Any) -> None:
+        super().__init__(message)
+        self.fields = {"kind": kind, "message": message, **fields}
+
+
+class Output:
+    """Lines to the client. Events get their numbers here."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._lines: list[str] = []
+        self._seq = 0
+        self._wake = threading.Event()
+        threading.Thread(target=self._flush_late, daemon=True).start()
+
+    def event(self, kind: str, fields: dict[str, Any]) -> None:
+        """Queue one event."""
+        with self._lock:
+            self._seq += 1
+            self._lines.append(json.dumps({"event": kind, "seq": self._seq, **fields}))
+            count = len(self._lines)
+        if count >= _BATCH:
+            self.flush()
+        elif count == 1:
+            self._wake.set()
+
+    def reply(self, message: dict[str, Any]) -> None:
+        """Send a reply, after all events so far."""
+        with self._lock:
+            self._lines.append(json.dumps(message))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is queued. A client that is gone is noticed by the reader, not here."""
+        with self._lock:
+            if not self._lines:
+                return
+            data = "\n".join(self._lines).encode() + b"\n"
+            self._lines.clear()
+            try:
+                self._stream.write(data)
+                self._stream.flush()
+            except (OSError, ValueError):
+                os._exit(0)
+
+    def _flush_late(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            time.sleep(_DELAY)
+            self.flush()
+
+
+class Endpoint:
+    """Serves one client until its stream ends."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self._reader = reader
+        self._out = Output(writer)
+        self._requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._files: dict[str, bytearray] = {}
+        self._stopped = ""
+        self._why = ""
+        self._busy = False
+        self._kernel = self._boot()
+        self._commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "hello": self._hello,
+            "put": self._put,
+            "load": self._load,
+            "unload": self._unload,
+            "open": self._open,
+            "close": self._close,
+            "read": self._read_device,
+            "write": self._write_device,
+            "ioctl": self._ioctl,
+            "status": self._status,
+            "reboot": self._reboot,
+            "shutdown": lambda _: {},
+        }
+
+    def serve(self) -> None:
+        """Answer requests until ``shutdown`` or the end of the stream."""
+        threading.Thread(target=self._take, daemon=True).start()
+        while (request := self._requests.get()) is not None:
+            self._answer(request)
+            if request.get("command") == "shutdown":
+                break
+        self._out.flush()
+
+    def _boot(self) -> Kernel:
+        return Kernel(table(), self._out.event)
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def _take(self) -> None:
+        while line := self._reader.readline(protocol.MAX_LINE + 1):
+            try:
+                request = protocol.decode_line(line)
+            except protocol.ProtocolError as error:
+                failure = {"kind": "usage", "message": str(error)}
+                self._out.reply({"reply": 0, "ok": False, "error": failure})
+                continue
+            if request.get("command") == "interrupt":
+                self._ask("interrupted")
+                self._out.reply({"reply": request.get("id", 0), "ok": True})
+            else:
+                self._requests.put(request)
+        # The client is gone. Nothing of it may stay, not even a driver's endless loop.
+        self._requests.put(None)
+        if self._busy:
+            os._exit(0)
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        number = request.get("id", 0)
+        try:
+            name = request.get("command")
+            command = self._commands.get(name) if isinstance(name, str) else None
+            if command is None:
+                raise Usage(f"there is no command {name!r}")
+            if self._stopped and name not in ("hello", "status", "reboot", "shutdown"):
+                raise _Failed("stopped", self._stopped)
+            reply = {"reply": number, "ok": True, **command(request)}
+        except _Failed as failed:
+            reply = {"reply": number, "ok": False, "error": failed.fields}
+        except Usage as error:
+            reply = _error(number, "usage", str(error))
+        except LoadError as error:
+            reply = _error(number, "load", str(error), missing=list(error.missing))
+        except NtFailure as error:
+            reply = _error(number, "ntstatus", str(error), status=error.status)
+        except io.Refused as error:
+            reply = _error(number, "unsupported", str(error))
+        except Exception as error:  # a defect of ours must reach the client as an answer
+            traceback.print_exc()
+            reply = _error(number, "internal", f"{type(error).__name__}: {error}")
+        self._out.reply(reply)
+
+    def _run(self, request: dict[str, Any], activity: Any, name: str, *, user: bool) -> Any:
+        """Run an activity within the request's limits; everything that stops it is told."""
+        k = self._kernel
+        seconds = _number(request, "timeout", _DEFAULT_TIMEOUT)
+        budget = request.get("budget")
+        k.cpu.budget = _int(request, "budget") if budget is not None else None
+        k.cpu.clear()
+        self._why = ""
+        self._busy = True
+        timer = threading.Timer(seconds, self._ask, ("timeout",))
+        timer.daemon = True
+        timer.start()
+        try:
+            return k.run(activity, name, user=user)
+        except BugCheck as check:
+            self._stopped = f"{check.name} ({check.code:#x})"
+            report = check.report  # type: ignore[attr-defined]
+            self._out.event("bugcheck", report.fields())
+            raise _Failed("bugcheck", str(check)) from None
+        except Stopped as stopped:
+            raise self._stop(stopped, seconds, budget) from None
+        finally:
+            timer.cancel()
+            self._busy = False
+            k.cpu.clear()
+            k.cpu.budget = None
+
+    def _ask(self, why: str) -> None:
+        if self._busy:
+            self._why = self._why or why
+            self._kernel.cpu.ask()
+
+    def _stop(self, stopped: Stopped, seconds: float, budget: object) -> _Failed:
+        k = self._kernel
+        frames = k.frames(k.thread.context(trapped=False))
+        told = [protocol.frame_fields(f) for f in frames]
+        if stopped.why == "halted":
+            kind, message = "timeout", "the driver halted the processor"
+        elif stopped.why == "budget":
+            kind, message = "timeout", f"driver code ran for more than {budget} instructions"
+        elif self._why == "interrupted":
+            kind, message = "interrupted", "interrupted while driver code ran"
+        else:
+            kind, message = "timeout", f"driver code ran for more than {seconds:g} s"
+        self._stopped = message
+        return _Failed(kind, message, frames=told)
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def _hello(self, _: dict[str, Any]) -> dict[str, Any]:
+        features = ["ioctl", "budget", "violations", "interrupt"]
+        return {
+            "protocol": protocol.VERSION,
+            "endpoint": "sim",
+            "version": __version__,
+            "features": features,
+        }
+
+    def _put(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, offset, data = _text(request, "file"), _int(request, "offset"), _bytes(request)
+        content = bytearray() if offset == 0 else self._files.get(name)
+        if content is None or offset != len(content) or offset + len(data) > MAX_FILE:
+            raise Usage(f"a chunk of {name} at {offset} does not follow what is there")
+        self._files[name] = content
+        content += data
+        return {"size": len(content)}
+
+    def _load(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, file = _text(request, "driver"), _text(request, "file")
+        data = self._files.pop(file, None)
+        if data is None:
+            raise Usage(f"no file {file} was put")
+        k = self._kernel
+        driver = drivers.load(k, name, bytes(data))
+        self._state(name, "loaded")
+        status = self._run(request, drivers.IopLoadDriver(k, driver), "IopLoadDriver", user=False)
+        if not ntdata.nt_success(status):
+            drivers.remove(k, driver)
+            self._state(name, "failed", ntdata.status_name(status))
+            raise NtFailure(status, f"DriverEntry returned {ntdata.status_name(status)}")
+        self._state(name, "running", ntdata.status_name(status))
+        return {"status": ntdata.status_name(status), "base": driver.base, "size": driver.size}
+
+    def _unload(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = _text(request, "driver")
+        driver = self._kernel.drivers.get(name)
+        if driver is None:
+            raise Usage(f"{name} is not loaded")
+        activity = drivers.IopUnloadDriver(self._kernel, driver)
+        self._run(request, activity, "IopUnloadDriver", user=False)
+        drivers.remove(self._kernel, driver)
+        self._state(name, "unloaded")
+        return {"status": "STATUS_SUCCESS"}
+
+    def _open(self, request: dict[str, Any]) -> dict[str, Any]:
+        activity = io.IopParseDevice(self._kernel, _text(request, "path"))
+        return {"handle": self._run(request, activity, "NtCreateFile", user=True)}
+
+    def _close(self, request: dict[str, Any]) -> dict[str, Any]:
+        activity = io.IopCloseFile(self._kernel, self._handle(request))
+        self._run(request, activity, "NtClose", user=True)
+        return {}
+
+    def _read_device(self, request: dict[str, Any]) -> dict[str, Any]:
+        length, offset = _size(request, "length"), _int(request, "offset", 0)
+        activity = io.NtReadFile(self._kernel, self._handle(request), length, offset)
+        return _transferred(self._run(request, activity, "NtReadFile", user=True))
+
+    def _write_device(self, request: dict[str, Any]) -> dict[str, Any]:
+        offset = _int(request, "offset", 0)
+        activity = io.NtWriteFile(self._kernel, self._handle(request), _bytes(request), offset)
+        return _transferred(self._run(request, activity, "NtWriteFile", user=True))
+
+    def _ioctl(self, request: dict[str, Any]) -> dict[str, Any]:
+        code, out_size = _int(request, "code"), _size(request, "out_size")
+        if not 0 <= code <= 0xFFFFFFFF:
+            raise Usage(f"{code} is not a 32-bit control code")
+        activity = io.NtDeviceIoControlFile(
+            self._kernel, self._handle(request), code, _bytes(request), out_size
+        )
+        return _transferred(self._run(request, activity, "NtDeviceIoControlFile", user=True))
+
+    def _handle(self, request: dict[str, Any]) -> Any:
+        number = _int(request, "handle")
+        handle = self._kernel.objects.handles.get(number)
+        if handle is None:
+            raise Usage(f"there is no handle {number}")
+        return handle
+
+    def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        k = self._kernel
+        pool: dict[str, int] = {}
+        for allocation in k.pool.live.values():
+            if allocation.owner:
+                pool[allocation.tag_text] = pool.get(allocation.tag_text, 0) + allocation.size
+        return {
+            "state": self._stopped or "running",
+            "time": k.time,
+            "drivers": [
+                {"name": d.name, "base": f"{d.base:#x}", "size": d.size} for d in k.drivers.values()
+            ],
+            "devices": [
+                {"name": d.name, "driver": d.owner, "handles": d.handles}
+                for d in k.objects.devices.values()
+            ],
+            "symbolic_links": {link.name: link.target for link in k.objects.links.values()},
+            "pool": pool,
+        }
+
+    def _reboot(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._files.clear()
+        self._stopped = ""
+        self._kernel = self._boot()
+        return {}
+
+    def _state(self, driver: str, state: str, status: str = "") -> None:
+        self._out.event("state", {"driver": driver, "state": state, "status": status})
+
+
+# -- fields of requests -----------------------------------------------------------------------
+
+
+def _text(request: dict[str, Any], key: str) -> str:
+    value = request.get(key)
+    if not isinstance(value, str):
+        raise Usage(f"{key!r} has to be text")
+    return value
+
+
+def _int(request: dict[str, Any], key: str, default: int | None = None) -> int:
+    value = request.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not -(1 << 63) <= value < 1 << 63:
+        raise Usage(f"{key!r} has to be a whole number")
+    return value
+
+
+def _size(request: dict[str, Any], key: str) -> int:
+    value = _int(request, key, 0)
+    if not 0 <= value <= io.MAX_TRANSFER:
+        raise Usage(f"{key!r} has to be from 0 to {io.MAX_TRANSFER}")
+    return value
+
+
+def _number(request: dict[str, Any], key: str, default: float) -> float:
+    value = request.get(key, default)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e6:
+        raise Usage(f"{key!r} has to be a number of seconds")
+    return float(value)
+
+
+def _bytes(request: dict[str, Any]) -> bytes:
+    try:
+        return base64.b64decode(request.get("data", ""), validate=True)
+    except (TypeError, ValueError):
+        raise Usage("'data' has to be base64") from None
+
+
+def _transferred(request: io.Request) -> dict[str, Any]:
+    data = base64.b64encode(request.data).decode()
+    return {
+        "data": data,
+        "information": request.information,
+        "status": ntdata.status_name(request.status),
+    }
+
+
+def _error(number: object, kind: str, message: str, **fields: Any) -> dict[str, Any]:
+    error = {"kind": kind, "message": message, **fields}
+    return {"reply": number, "ok": False, "error": error}
+
+
+def main() -> None:
+    """Serve on standard input and output; whatever else prints goes to standard error."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    Endpoint(sys.stdin.buffer, out).serve()
+    # Threads that wait on the client must not keep the process.
+    os._exit(0)

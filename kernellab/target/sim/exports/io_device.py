@@ -1,0 +1,113 @@
+"""Device objects and symbolic links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..kernel.objects import Device, Link
+from ..kernel.structs import Struct, const, read_unicode_string, size_of
+from .registry import APC_LEVEL, PASSIVE_LEVEL, export
+
+if TYPE_CHECKING:
+    from ..kernel.kernel import Kernel
+
+_TAG: Final = int.from_bytes(b"Devi", "little")
+_EXCLUSIVE: Final = 8  # DO_EXCLUSIVE
+# The lowest name types of devices on which files or volumes live get a sector size; others do not.
+_DEFAULT_STACK: Final = 1
+
+
+@export(
+    "NTSTATUS IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtensionSize, "
+    "PUNICODE_STRING DeviceName, DEVICE_TYPE DeviceType, ULONG DeviceCharacteristics, "
+    "BOOLEAN Exclusive, PDEVICE_OBJECT *DeviceObject)",
+    irql=APC_LEVEL,
+    simplified="names are checked for collision and for a leading backslash only; no security",
+)
+def IoCreateDevice(
+    k: Kernel,
+    DriverObject: int,
+    DeviceExtensionSize: int,
+    DeviceName: int,
+    DeviceType: int,
+    DeviceCharacteristics: int,
+    Exclusive: int,
+    DeviceObject: int,
+) -> int:
+    """WDK: "IoCreateDevice function (wdm.h)". The extension is zeroed and follows the object."""
+    name = read_unicode_string(k.memory, DeviceName) if DeviceName else ""
+    if name and not name.startswith("\\"):
+        return const("STATUS_OBJECT_PATH_SYNTAX_BAD")
+    size = size_of("DEVICE_OBJECT")
+    address = k.pool.allocate(size + DeviceExtensionSize, _TAG)
+    if not address:
+        return const("STATUS_INSUFFICIENT_RESOURCES")
+    owner = next((d.name for d in k.drivers.values() if d.object == DriverObject), k.caller())
+    device = Device(address, name, owner, DriverObject, bool(Exclusive))
+    if not k.objects.add_device(device):
+        k.pool.free(k.pool.live[address])
+        return const("STATUS_OBJECT_NAME_COLLISION")
+    driver = Struct(k.memory, "DRIVER_OBJECT", DriverObject)
+    entry = Struct(k.memory, "DEVICE_OBJECT", address)
+    entry["Type"] = const("IO_TYPE_DEVICE")
+    entry["Size"] = size + DeviceExtensionSize
+    entry["DriverObject"] = DriverObject
+    entry["NextDevice"] = driver["DeviceObject"]
+    driver["DeviceObject"] = address
+    entry["Flags"] = const("DO_DEVICE_INITIALIZING") | (_EXCLUSIVE if Exclusive else 0)
+    if name:
+        entry["Flags"] |= const("DO_DEVICE_HAS_NAME")
+    entry["Characteristics"] = DeviceCharacteristics
+    entry["DeviceType"] = DeviceType
+    entry["StackSize"] = _DEFAULT_STACK
+    if DeviceExtensionSize:
+        entry["DeviceExtension"] = address + size
+    k.memory.set_u64(DeviceObject, address)
+    return 0
+
+
+@export("VOID IoDeleteDevice(PDEVICE_OBJECT DeviceObject)", irql=APC_LEVEL)
+def IoDeleteDevice(k: Kernel, DeviceObject: int) -> None:
+    """WDK: "IoDeleteDevice function (wdm.h)". Takes it off its driver's list and frees it."""
+    device = k.objects.devices.get(DeviceObject)
+    if device is None:
+        k.violation(
+            "bad-device", f"IoDeleteDevice was given {DeviceObject:#x}, which is no device object"
+        )
+        # Reading through it faults as it would in Windows.
+        k.memory.u64(DeviceObject)
+        return
+    entry = Struct(k.memory, "DEVICE_OBJECT", DeviceObject)
+    at = Struct(k.memory, "DRIVER_OBJECT", device.driver_object).at("DeviceObject")
+    while (current := k.memory.u64(at)) and current != DeviceObject:
+        at = Struct(k.memory, "DEVICE_OBJECT", current).at("NextDevice")
+    if current == DeviceObject:
+        k.memory.set_u64(at, entry["NextDevice"])
+    k.objects.remove_device(device)
+    if device.handles:
+        k.violation(
+            "device-in-use", f"the device {device.name} was deleted while a handle to it is open"
+        )
+    k.pool.free(k.pool.live[DeviceObject])
+
+
+@export(
+    "NTSTATUS IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName)",
+    irql=PASSIVE_LEVEL,
+)
+def IoCreateSymbolicLink(k: Kernel, SymbolicLinkName: int, DeviceName: int) -> int:
+    """WDK: "IoCreateSymbolicLink function (wdm.h)". The device need not exist."""
+    name = read_unicode_string(k.memory, SymbolicLinkName)
+    target = read_unicode_string(k.memory, DeviceName)
+    if not name.startswith("\\"):
+        return const("STATUS_OBJECT_PATH_SYNTAX_BAD")
+    if not k.objects.add_link(Link(name, target, k.caller())):
+        return const("STATUS_OBJECT_NAME_COLLISION")
+    return 0
+
+
+@export("NTSTATUS IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName)", irql=PASSIVE_LEVEL)
+def IoDeleteSymbolicLink(k: Kernel, SymbolicLinkName: int) -> int:
+    """WDK: "IoDeleteSymbolicLink function (wdm.h)"."""
+    name = read_unicode_string(k.memory, SymbolicLinkName)
+    return 0 if k.objects.remove_link(name) else const("STATUS_OBJECT_NAME_NOT_FOUND")
