@@ -150,6 +150,118 @@ unsafe impl GlobalAlloc for PoolAllocator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::alloc::System;
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+    use std::vec::Vec;
+
+    /// The pool's routines on the test's own heap. Blocks keep their layout and tag; a size of
+    /// [`FAILING`] fails.
+    static BLOCKS: Mutex<Option<HashMap<usize, Layout>>> = Mutex::new(None);
+    static FLAGS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+    const FAILING: usize = 0xFA11;
+
+    fn block(size: usize, tag: u32) -> *mut c_void {
+        assert_eq!(tag, TAG);
+        assert_ne!(size, 0);
+        if size == FAILING {
+            return ptr::null_mut();
+        }
+        let layout = Layout::from_size_align(size, POOL_ALIGNMENT).unwrap();
+        // SAFETY: the size is not zero.
+        let block = unsafe { System.alloc(layout) };
+        // SAFETY: just allocated. What is not zeroed is seen.
+        unsafe { block.write_bytes(0xA5, size) };
+        BLOCKS.lock().unwrap().get_or_insert_default().insert(block as usize, layout);
+        block.cast()
+    }
+
+    #[unsafe(no_mangle)]
+    extern "system" fn ExAllocatePoolWithTag(kind: i32, size: usize, tag: u32) -> *mut c_void {
+        assert_eq!(kind, NonPagedPoolNx);
+        block(size, tag)
+    }
+
+    extern "system" fn pool2(flags: u64, size: usize, tag: u32) -> *mut c_void {
+        FLAGS.lock().unwrap().push(flags);
+        let block = block(size, tag);
+        if flags & POOL_FLAG_UNINITIALIZED == 0 && !block.is_null() {
+            // SAFETY: the block has this size.
+            unsafe { block.cast::<u8>().write_bytes(0, size) };
+        }
+        block
+    }
+
+    #[unsafe(no_mangle)]
+    extern "system" fn ExFreePoolWithTag(block: *mut c_void, tag: u32) {
+        assert_eq!(tag, TAG);
+        let layout = BLOCKS.lock().unwrap().as_mut().unwrap().remove(&(block as usize));
+        // SAFETY: the block is from `block` with this layout.
+        unsafe { System.dealloc(block.cast(), layout.expect("a block of the pool")) };
+    }
+
+    #[unsafe(no_mangle)]
+    extern "system" fn KeGetCurrentIrql() -> u8 {
+        2
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "system" fn MmGetSystemRoutineAddress(
+        name: *const UNICODE_STRING,
+    ) -> *mut c_void {
+        // SAFETY: the caller gives a valid name.
+        let name = unsafe { crate::string::to_string_lossy(name) }.unwrap();
+        assert_eq!(name, "ExAllocatePool2");
+        pool2 as *mut c_void
+    }
+
+    fn round(size: usize, align: usize) {
+        let layout = Layout::from_size_align(size, align).unwrap();
+        // SAFETY: the sizes are not zero; blocks are used within their size and freed once.
+        unsafe {
+            let plain = PoolAllocator.alloc(layout);
+            assert_eq!(plain as usize % align, 0);
+            plain.write_bytes(1, size);
+            let zeroed = PoolAllocator.alloc_zeroed(layout);
+            assert_eq!(zeroed as usize % align, 0);
+            assert!((0..size).all(|index| zeroed.add(index).read() == 0));
+            let larger = PoolAllocator.realloc(plain, layout, size * 2);
+            assert_eq!(larger as usize % align, 0);
+            assert!((0..size).all(|index| larger.add(index).read() == 1));
+            PoolAllocator.dealloc(zeroed, layout);
+            let layout = Layout::from_size_align(size * 2, align).unwrap();
+            PoolAllocator.dealloc(larger, layout);
+        }
+        assert!(BLOCKS.lock().unwrap().as_ref().unwrap().is_empty());
+    }
+
+    #[test]
+    fn blocks_are_aligned_zeroed_and_freed() {
+        let all = || {
+            for align in [1, 8, 16, 32, 64, 4096, 8192] {
+                for size in [1, 15, 16, 100, 5000] {
+                    round(size, align);
+                }
+            }
+            let failing = Layout::from_size_align(FAILING, 8).unwrap();
+            // SAFETY: the size is not zero.
+            unsafe {
+                assert!(PoolAllocator.alloc(failing).is_null());
+                assert!(PoolAllocator.alloc_zeroed(failing).is_null());
+            }
+        };
+        // At DISPATCH nothing is looked up, and the old routine is used.
+        ALLOCATE_POOL_2.store(UNKNOWN, Ordering::Relaxed);
+        all();
+        assert_eq!(ALLOCATE_POOL_2.load(Ordering::Relaxed), UNKNOWN);
+        assert!(FLAGS.lock().unwrap().is_empty());
+
+        assert_eq!(resolve(), pool2 as *const () as usize);
+        all();
+        let seen = FLAGS.lock().unwrap();
+        assert!(seen.contains(&POOL_FLAG_NON_PAGED));
+        assert!(seen.contains(&(POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED)));
+    }
 
     #[test]
     fn larger_alignments_fit_into_their_block() {

@@ -9,6 +9,8 @@ mod io;
 mod ke;
 mod list;
 mod mm;
+#[cfg(test)]
+mod tests;
 
 pub use constants::*;
 pub use exports::*;

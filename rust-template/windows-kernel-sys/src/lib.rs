@@ -10,6 +10,9 @@
 
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 #[allow(
     missing_docs,
     non_camel_case_types,

@@ -29,6 +29,8 @@ pub struct Data {
     pub structs: BTreeMap<String, Struct>,
     /// Name, declared type, value.
     pub constants: Vec<(String, String, i128)>,
+    /// The type aliases of inline/constants.rs.
+    pub aliases: Vec<(String, String)>,
 }
 
 const INTEGERS: &[&str] = &["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "usize", "isize"];
@@ -153,6 +155,11 @@ fn parse(output: &str, bindings: &Bindings, inline: &[Item]) -> Data {
         }
     }
     let mut data = Data::default();
+    for item in inline {
+        if let Item::Type(item) = item {
+            data.aliases.push((item.ident.to_string(), tidy(&item.ty)));
+        }
+    }
     for line in output.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         if words[0] == "=" {

@@ -39,7 +39,7 @@ fn flatten(
     out: &mut Map<String, Value>,
 ) {
     for field in &data.structs[name].fields {
-        if field.name.starts_with("_align_") {
+        if field.name.starts_with("_align_") || field.name.starts_with("_bitfield") {
             continue;
         }
         // C has no name for these members: `Tail.Overlay.CurrentStackLocation`.
@@ -52,7 +52,8 @@ fn flatten(
         let nested = is_nested(outer, &field.ty) && data.structs.contains_key(&field.ty);
         if !unnamed {
             let ty = if nested { "{}" } else { &field.ty };
-            out.insert(path.clone(), json!([offset, field.size, ty]));
+            let old = out.insert(path.clone(), json!([offset, field.size, ty]));
+            assert!(old.is_none(), "{outer} has {path} twice");
         }
         if nested {
             let inner = if unnamed { path } else { format!("{path}.") };
@@ -87,6 +88,9 @@ fn layouts(bindings: &Bindings, data: &Data) -> String {
         if let Item::Type(item) = item {
             aliases.insert(item.ident.to_string(), json!(crate::layouts::tidy(&item.ty)));
         }
+    }
+    for (name, ty) in &data.aliases {
+        aliases.insert(name.clone(), json!(ty));
     }
     aliases.insert("BOOLEAN".to_string(), json!("u8"));
     let aliases = Value::Object(aliases);

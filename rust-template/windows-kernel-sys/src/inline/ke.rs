@@ -132,7 +132,7 @@ pub fn KeQueryInterruptTime() -> u64 {
 #[inline]
 #[must_use]
 pub fn KeQueryTickCount() -> i64 {
-    shared(offset_of!(KUSER_SHARED_DATA, Anonymous2))
+    shared(offset_of!(KUSER_SHARED_DATA, Anonymous4.TickCount))
 }
 
 /// `KeSaveFloatingPointState`: nothing to do on x86-64.
