@@ -40,7 +40,7 @@ _FULL: Final = frozenset(
 
 _NO_ROOM: Final = re.compile(
     r"no space left on device|not enough space on the disk|disk quota exceeded|file too large"
-    r"|SIGXFSZ|file size limit exceeded",
+    r"|SIGXFSZ|\(signal: 25\)|file size limit exceeded",
     re.IGNORECASE,
 )
 

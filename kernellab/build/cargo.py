@@ -311,6 +311,7 @@ class _Run:
         """Cargo itself gave up: a dependency that is not to be had, most of all."""
         text = stderr.replace(str(self.cwd) + os.sep, "").replace(str(self.cwd), "")
         text = re.sub(r"^error: ", "", text.strip())
+        text = _COMMAND_LINE.sub(r"the compiler was ended (\1)", text)
         if self.wanted and _NO_NETWORK.search(text) and "no matching package" not in text:
             return BuildError(
                 f"{self.name} needs {', '.join(self.wanted)}, which could not be downloaded: no"
@@ -320,6 +321,10 @@ class _Run:
             text = "nothing, but it made no driver: is the crate's type `cdylib`?"
         return BuildError(f"{self.name} cannot be built. Cargo says:\n{text}")
 
+
+_COMMAND_LINE: Final = re.compile(
+    r"process didn't exit successfully: `.*?` \(([^()]*)\)", re.DOTALL
+)
 
 #: rustc's closing words, which repeat what was said.
 _SUMMARY: Final = re.compile(r"aborting due to|\d+ warnings? emitted|For more information about")
