@@ -87,8 +87,11 @@ def _setup(given: argparse.Namespace) -> int:
     """Find or install what building needs; safe to run again."""
     from .build import setup
 
-    with Progress(sys.stderr) as progress:
+    from .sources import warm
+
+    with Progress() as progress:
         toolchain = setup(progress)
+        warm(progress)
     if not given.quiet:
         print(f"Ready: {toolchain.describe()}")
     return 0
@@ -169,7 +172,7 @@ def _built(given: argparse.Namespace) -> BuildResult:
     source: Path = given.source
     if not source.exists():
         raise UsageError(f"there is no {source}")
-    with Progress(sys.stderr) as progress:
+    with Progress() as progress:
         result = build_path(
             source, dependencies=given.dep, release=given.release, progress=progress
         )
@@ -184,7 +187,7 @@ def _built(given: argparse.Namespace) -> BuildResult:
 class Progress:
     """What takes longer than a second says how far it is; on a terminal, on one line."""
 
-    def __init__(self, stream: object, after: float = 1.0) -> None:
+    def __init__(self, after: float = 1.0) -> None:
         self._stream = sys.stderr
         self._terminal = self._stream.isatty()
         self._start = time.monotonic()

@@ -44,7 +44,8 @@ class Driver:
         self.first_line_at = 0.0
         self._symbols: Symbols | None = None
         self._started = 0.0
-        self._on_state: Callable[[Driver], None] | None = None
+        #: Called with this driver after each change of its state.
+        self.on_state: Callable[[Driver], None] | None = None
 
     @property
     def running(self) -> bool:
@@ -132,8 +133,8 @@ class Driver:
 
     def _set_state(self, state: str) -> None:
         self.state = state
-        if self._on_state is not None:
-            self._on_state(self)
+        if self.on_state is not None:
+            self.on_state(self)
 
 
 class DeviceHandle:

@@ -99,7 +99,8 @@ class Frame:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.file and self.line else ""
-        name = self.function or f"{self.module or '?'}+{self.rva:#x}"
+        known = f"{self.module}+{self.rva:#x}" if self.module else self.address
+        name = self.function or known
         return f"{name} at {place}" if place else name
 
 

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .build import BuildResult, build, build_folder
-from .crate import parse_dependency, split_dependencies, validate_name, write_crate
+from .build import warm as warm_build
+from .crate import (
+    parse_dependency,
+    sample_crate,
+    split_dependencies,
+    validate_name,
+    write_crate,
+)
 from .errors import UsageError
 
 #: Called with (done, total, what); total is 0 where it is not known.
@@ -66,3 +73,8 @@ def build_path(
         progress=progress,
         cancel=cancel,
     )
+
+
+def warm(progress: Progress | None = None) -> None:
+    """Have the framework compiled, so that the first cell waits for itself only."""
+    warm_build(sample_crate(), progress=progress)

@@ -50,6 +50,7 @@ class KernelLabMagics(Magics):
 
     def __init__(self, shell: InteractiveShell, runner: Runner) -> None:
         super().__init__(shell)
+        self._names = shell.user_ns
         self._runner = runner
 
     @cell_magic
@@ -70,7 +71,7 @@ class KernelLabMagics(Magics):
     rustdriver.__doc__ = _HELP + magic_help()
 
     def _bind(self, name: str, value: object) -> None:
-        self.shell.user_ns[name] = value
+        self._names[name] = value
 
 
 def is_notebook(shell: object) -> bool:

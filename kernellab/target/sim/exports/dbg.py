@@ -28,7 +28,7 @@ def _print(k: Kernel, component: int, level: int, text: bytes) -> int:
         {
             "driver": k.caller(),
             "text": raw.decode("utf-8", "backslashreplace"),
-            "time": k.time,
+            "time": round(k.time, 7),
             "level": level,
             "component": component,
             "irql": k.cpu.irql,

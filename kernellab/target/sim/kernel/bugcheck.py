@@ -147,7 +147,9 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
         )
     if address <= HIGHEST_USER:
         where = "address 0" if address == 0 else f"{address:#x}"
-        if address < 0x10000:
+        if access == "execute":
+            message = f"The driver jumped to {where}, where no code is."
+        elif address < 0x10000:
             message = f"The driver {verb} {where}: a null pointer was used."
         else:
             message = f"The driver {verb} {where}, where no memory is mapped."
