@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from kernellab.build import BuildResult, Toolchain, build, cache, find_toolchain, sysroot
@@ -57,27 +55,3 @@ def make(toolchain: Toolchain) -> Callable[..., BuildResult]:
         return build(_crate_of(source, name, **ours), **more)  # type: ignore[arg-type]
 
     return make
-
-
-@pytest.fixture
-def nothing_left() -> Iterator[None]:
-    """No compiler that a test started is there when it has ended."""
-    before = {process.pid for process in psutil.process_iter()}
-    yield
-    me = os.getpid()
-    left = []
-    for process in psutil.process_iter(["name", "environ", "ppid"]):
-        if process.pid in before or process.pid == me:
-            continue
-        name = process.info["name"] or ""
-        if name.startswith(("cargo", "rustc", "lld", "rust-lld")) and _ours(process):
-            left.append((process.pid, name))
-    assert left == []
-
-
-def _ours(process: psutil.Process) -> bool:
-    # The machine may be building other things: ours work in a cache folder of the test.
-    try:
-        return "pytest" in process.cwd() or str(cache.cache_root()) in process.cwd()
-    except psutil.Error:
-        return False
