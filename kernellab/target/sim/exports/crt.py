@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..kernel import crt
 from ..kernel.printf import fit, vformat, vformat_wide
+from ..kernel.strings import write_block
 from .registry import HIGH_LEVEL, VaList, export
 
 if TYPE_CHECKING:
@@ -221,14 +222,14 @@ def wcscspn(k: Kernel, text: int, reject: int) -> int:
 
 def _narrow(k: Kernel, buffer: int, count: int, format: int, arguments: VaList) -> int:
     text, result = fit(vformat(crt.read(k.memory, format), arguments, k.memory), count)
-    k.memory.write(buffer, text)
+    write_block(k.memory, buffer, text)
     return result
 
 
 def _wide(k: Kernel, buffer: int, count: int, format: int, arguments: VaList) -> int:
     text = vformat_wide(crt.read(k.memory, format, wide=True), arguments, k.memory)
     text, result = fit(text, count, wide=True)
-    k.memory.write(buffer, text)
+    write_block(k.memory, buffer, text)
     return result
 
 

@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from ..kernel import crt
+from ..kernel.strings import read_block
 from .registry import HIGH_LEVEL, export
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def RtlCompareMemoryUlong(k: Kernel, Source: int, Length: int, Pattern: int) -> 
 
     How many leading bytes hold the Pattern; ``Length`` is cut to whole ULONGs.
     """
-    raw = k.memory.read(Source, Length & ~3)
+    raw = read_block(k.memory, Source, Length & ~3)
     wanted = Pattern.to_bytes(4, "little")
     return next((i for i in range(0, len(raw), 4) if raw[i : i + 4] != wanted), len(raw))
 
@@ -132,6 +133,12 @@ def _find(kernel: Kernel, bitmap: int, count: int, hint: int, value: str) -> int
     return (at if at >= 0 else bits.find(value * count)) & _NONE
 
 
+def _are(k: Kernel, bitmap: int, start: int, count: int, value: str) -> bool:
+    """Whether ``count`` bits from ``start`` on are there and all ``value``."""
+    found = _bits(k, bitmap)[start : start + count]
+    return 0 < count == len(found) == found.count(value)
+
+
 def _longest(kernel: Kernel, bitmap: int, start: int, value: str) -> int:
     """The longest run of ``value``; its start is stored at ``start``."""
     best, best_at = 0, 0
@@ -212,10 +219,7 @@ def RtlAreBitsSet(k: Kernel, BitMapHeader: int, StartingIndex: int, Length: int)
 
     FALSE also for no bits, and for bits beyond the end.
     """
-    return int(
-        Length > 0
-        and _bits(k, BitMapHeader)[StartingIndex : StartingIndex + Length] == "1" * Length
-    )
+    return int(_are(k, BitMapHeader, StartingIndex, Length, "1"))
 
 
 @export(
@@ -227,10 +231,7 @@ def RtlAreBitsClear(k: Kernel, BitMapHeader: int, StartingIndex: int, Length: in
 
     FALSE also for no bits, and for bits beyond the end.
     """
-    return int(
-        Length > 0
-        and _bits(k, BitMapHeader)[StartingIndex : StartingIndex + Length] == "0" * Length
-    )
+    return int(_are(k, BitMapHeader, StartingIndex, Length, "0"))
 
 
 @export("ULONG RtlNumberOfSetBits(PRTL_BITMAP BitMapHeader)", irql=HIGH_LEVEL)

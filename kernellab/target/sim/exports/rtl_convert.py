@@ -128,3 +128,80 @@ def RtlTimeFieldsToTime(k: Kernel, TimeFields: int, Time: int) -> int:
         return 0
     k.memory.write(Time, value.to_bytes(8, "little"))
     return 1
+
+
+# -- blocks of text ---------------------------------------------------------------------------
+
+
+def _put(k: Kernel, target: int, room: int, raw: bytes, stored: int) -> None:
+    """Store what fits, and how many bytes that are where the caller wants to know."""
+    strings.write_block(k.memory, target, raw[:room])
+    if stored:
+        k.memory.write(stored, min(len(raw), room).to_bytes(4, "little"))
+
+
+@export(
+    "NTSTATUS RtlUnicodeToMultiByteN(PCHAR MultiByteString, ULONG MaxBytesInMultiByteString, "
+    "PULONG BytesInMultiByteString, PCWCH UnicodeString, ULONG BytesInUnicodeString)",
+    irql=PASSIVE_LEVEL,
+)
+def RtlUnicodeToMultiByteN(
+    k: Kernel,
+    MultiByteString: int,
+    MaxBytesInMultiByteString: int,
+    BytesInMultiByteString: int,
+    UnicodeString: int,
+    BytesInUnicodeString: int,
+) -> int:
+    """WDK: "RtlUnicodeToMultiByteN function (ntifs.h)". Cuts between characters."""
+    raw = nls.unicode_to_ansi(strings.read_block(k.memory, UnicodeString, BytesInUnicodeString))
+    raw = raw[:MaxBytesInMultiByteString].decode("utf-8", "ignore").encode()
+    _put(k, MultiByteString, MaxBytesInMultiByteString, raw, BytesInMultiByteString)
+    return SUCCESS
+
+
+@export(
+    "NTSTATUS RtlMultiByteToUnicodeN(PWCH UnicodeString, ULONG MaxBytesInUnicodeString, "
+    "PULONG BytesInUnicodeString, const CHAR *MultiByteString, ULONG BytesInMultiByteString)",
+    irql=PASSIVE_LEVEL,
+)
+def RtlMultiByteToUnicodeN(
+    k: Kernel,
+    UnicodeString: int,
+    MaxBytesInUnicodeString: int,
+    BytesInUnicodeString: int,
+    MultiByteString: int,
+    BytesInMultiByteString: int,
+) -> int:
+    """WDK: "RtlMultiByteToUnicodeN function (ntifs.h)"."""
+    raw = nls.ansi_to_unicode(strings.read_block(k.memory, MultiByteString, BytesInMultiByteString))
+    _put(k, UnicodeString, MaxBytesInUnicodeString & ~1, raw, BytesInUnicodeString)
+    return SUCCESS
+
+
+@export(
+    "NTSTATUS RtlUnicodeToMultiByteSize(PULONG BytesInMultiByteString, PCWCH UnicodeString, "
+    "ULONG BytesInUnicodeString)",
+    irql=PASSIVE_LEVEL,
+)
+def RtlUnicodeToMultiByteSize(
+    k: Kernel, BytesInMultiByteString: int, UnicodeString: int, BytesInUnicodeString: int
+) -> int:
+    """WDK: "RtlUnicodeToMultiByteSize function (ntifs.h)". Without a terminator."""
+    raw = nls.unicode_to_ansi(strings.read_block(k.memory, UnicodeString, BytesInUnicodeString))
+    k.memory.write(BytesInMultiByteString, len(raw).to_bytes(4, "little"))
+    return SUCCESS
+
+
+@export(
+    "NTSTATUS RtlMultiByteToUnicodeSize(PULONG BytesInUnicodeString, "
+    "const CHAR *MultiByteString, ULONG BytesInMultiByteString)",
+    irql=PASSIVE_LEVEL,
+)
+def RtlMultiByteToUnicodeSize(
+    k: Kernel, BytesInUnicodeString: int, MultiByteString: int, BytesInMultiByteString: int
+) -> int:
+    """WDK: "RtlMultiByteToUnicodeSize function (ntifs.h)". Without a terminator."""
+    raw = nls.ansi_to_unicode(strings.read_block(k.memory, MultiByteString, BytesInMultiByteString))
+    k.memory.write(BytesInUnicodeString, len(raw).to_bytes(4, "little"))
+    return SUCCESS

@@ -156,8 +156,8 @@ def RtlCompareUnicodeStrings(
     Lengths are in characters.
     """
     left, right = (
-        k.memory.read(String1, String1Length * 2),
-        k.memory.read(String2, String2Length * 2),
+        strings.read_block(k.memory, String1, String1Length * 2),
+        strings.read_block(k.memory, String2, String2Length * 2),
     )
     return nls.compare(left, right, ignore_case=bool(CaseInSensitive))
 
@@ -250,7 +250,7 @@ def RtlUpperString(k: Kernel, DestinationString: int, SourceString: int) -> None
     memory = k.memory
     into = strings.load(memory, DestinationString)
     text = nls.upper_ansi(strings.content(memory, SourceString))[: into.maximum]
-    memory.write(into.buffer, text)
+    strings.write_block(memory, into.buffer, text)
     strings.set_length(memory, DestinationString, len(text))
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from . import nls
 from .printf import read_string, read_wide_string
-from .strings import Memory
+from .strings import Memory, write_block
 
 _CHUNK: Final = 256
 # More than there is memory: reading ends at a page that is not there.
@@ -132,7 +132,7 @@ def copy_counted(
     """strncpy, wcsncpy: exactly ``count`` units, zeros after the end; no terminator else."""
     size = 2 if wide else 1
     text = read(memory, source, count, wide=wide)
-    memory.write(target, text)
+    write_block(memory, target, text)
     rest = count * size - len(text)
     if rest > 0:
         fill(memory, target + len(text), rest, 0)

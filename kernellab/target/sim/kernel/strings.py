@@ -56,6 +56,17 @@ def load(memory: Memory, address: int) -> Counted:
     return Counted(*_LAYOUT.unpack(memory.read(address, SIZE)))
 
 
+def read_block(memory: Memory, address: int, size: int) -> bytes:
+    """``size`` bytes; of none, the address is not looked at."""
+    return memory.read(address, size) if size else b""
+
+
+def write_block(memory: Memory, address: int, data: bytes) -> None:
+    """Write ``data``; where there is none, the address is not looked at."""
+    if data:
+        memory.write(address, data)
+
+
 def store(memory: Memory, address: int, value: Counted) -> None:
     """Write all fields; the four bytes of padding are left as they are."""
     memory.write(address, struct.pack("<HH", value.length, value.maximum))
@@ -70,7 +81,7 @@ def set_length(memory: Memory, address: int, length: int) -> None:
 def content(memory: Memory, address: int) -> bytes:
     """The Length bytes of the string at ``address``."""
     value = load(memory, address)
-    return memory.read(value.buffer, value.length) if value.length else b""
+    return read_block(memory, value.buffer, value.length)
 
 
 def init(memory: Memory, address: int, source: int, *, wide: bool) -> int:
@@ -110,7 +121,7 @@ def copy(memory: Memory, target: int, source: int, *, wide: bool) -> None:
     into = load(memory, target)
     text = content(memory, source)[: into.maximum]
     set_length(memory, target, len(text))
-    memory.write(into.buffer, text)
+    write_block(memory, into.buffer, text)
     if wide and len(text) + 2 <= into.maximum:
         memory.write(into.buffer + len(text), b"\0\0")
 
@@ -154,8 +165,7 @@ def change_case(
             return BUFFER_OVERFLOW
         buffer = into.buffer
         set_length(memory, target, len(text))
-    if text:
-        memory.write(buffer, text)
+    write_block(memory, buffer, text)
     return SUCCESS
 
 

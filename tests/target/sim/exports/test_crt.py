@@ -121,3 +121,18 @@ def test_overrunning_a_buffer_is_a_bug_check(guest: Any) -> None:
         guest.call("strlen", guest.put(b"x" * 16))
     with pytest.raises(BugCheck):
         guest.call("memcpy", buffer, 0x10, 1)
+
+
+def test_no_bytes_touch_no_memory(guest: Any) -> None:
+    """As in C: with a count of 0 a pointer may be NULL."""
+    assert guest.signed("_snprintf", 0, 0, guest.text("abc")) == -1
+    assert guest.signed("_snwprintf", 0, 0, guest.wide("")) == 0
+    for name in ("memcpy", "memmove", "memset", "strncpy", "wcsncpy"):
+        assert guest.call(name, 0, 0, 0) == 0
+    assert guest.signed("memcmp", 0, 0, 0) == 0
+    empty = guest.counted(b"")
+    guest.call("RtlCopyUnicodeString", empty, empty)
+    guest.call("RtlUpperString", empty, empty)
+    assert guest.signed("RtlCompareUnicodeStrings", 0, 0, 0, 0, 1) == 0
+    assert guest.call("RtlCompareMemoryUlong", 0, 3, 0) == 0
+    assert guest.call("RtlUnicodeToMultiByteN", 0, 0, 0, 0, 0) == 0

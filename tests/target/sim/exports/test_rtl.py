@@ -99,6 +99,7 @@ def test_bitmap_edges(guest: Any) -> None:
     bitmap = Bitmap(guest, 40)
     assert bitmap.call("RtlAreBitsClear", 0, 0) & 0xFF == 0
     assert bitmap.call("RtlAreBitsClear", 39, 2) & 0xFF == 0
+    assert bitmap.call("RtlAreBitsClear", 0, 0xFFFFFFFF) & 0xFF == 0
     assert bitmap.call("RtlFindClearBits", 41, 0) == 0xFFFFFFFF
     assert bitmap.call("RtlFindClearBitsAndSet", 4, 38) == 0
     assert bitmap.call("RtlFindSetBitsAndClear", 3, 1) == 1

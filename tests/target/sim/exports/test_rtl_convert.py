@@ -70,3 +70,27 @@ def test_times(guest: Any) -> None:
     assert struct.unpack("<q", guest.read(back, 8)) == (133_000_000_123_450_000,)
     bad = guest.put(struct.pack("<8h", 2001, 2, 29, 0, 0, 0, 0, 0))
     assert guest.call("RtlTimeFieldsToTime", bad, back) == 0
+
+
+def test_blocks_of_text(guest: Any) -> None:
+    wide, narrow = "hé€".encode("utf-16-le"), "hé€".encode()
+    unicode, multi = guest.put(wide), guest.put(narrow)
+    count, buffer = guest.room(4), guest.room(6)
+
+    def counted() -> int:
+        return int.from_bytes(guest.read(count, 4), "little")
+
+    assert guest.call("RtlUnicodeToMultiByteSize", count, unicode, 6) == 0
+    assert counted() == 6
+    assert guest.call("RtlMultiByteToUnicodeSize", count, multi, 6) == 0
+    assert counted() == 6
+    assert guest.call("RtlUnicodeToMultiByteN", buffer, 6, count, unicode, 6) == 0
+    assert (counted(), guest.read(buffer, 6)) == (6, narrow)
+    assert guest.call("RtlMultiByteToUnicodeN", buffer, 6, count, multi, 6) == 0
+    assert (counted(), guest.read(buffer, 6)) == (6, wide)
+    # What does not fit is cut between characters; the count is not asked for.
+    guest.k.memory.write(buffer, b"------")
+    assert guest.call("RtlUnicodeToMultiByteN", buffer, 5, count, unicode, 6) == 0
+    assert (counted(), guest.read(buffer, 4)) == (3, "hé-".encode())
+    assert guest.call("RtlMultiByteToUnicodeN", buffer, 3, 0, multi, 6) == 0
+    assert guest.read(buffer, 4) == b"h\0\xa9-"
