@@ -1,0 +1,246 @@
+"""The rows of a log: what was printed, line by line, with the events between.
+
+A DbgPrint's text need not be one line: it may hold several, or a part of one that the next
+call continues. Rows are numbered from 0 for as long as the pane lives; the last one may still grow.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
+from .text import code_text, one_line, printable
+
+#: What a row is; the front end has the same numbers.
+PRINT, STATE, VIOLATION, BUGCHECK, DROPPED, ERROR = range(6)
+#: Set beside the kind: the row continues the one above (a very long line).
+CONTINUED: Final = 8
+
+#: How a row that is no print begins, where there are no colours.
+MARKS: Final = {STATE: "—", VIOLATION: "⚠", BUGCHECK: "✖", DROPPED: "…", ERROR: "✖"}
+
+#: Longest row, characters; what is longer goes on in the next row.
+MAX_ROW: Final = 4096
+
+#: Rows kept. Older ones are let go and counted.
+CAPACITY: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: ``text`` is fit for any screen, ``time`` seconds of the target's time."""
+
+    text: str
+    time: float
+    kind: int = PRINT
+    continued: bool = False
+    level: int = 0
+    component: int = 0
+    irql: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows from number ``first`` on, in columns. ``meta`` packs kind, irql, level, component."""
+
+    first: int
+    texts: list[str]
+    times: array[float]
+    meta: array[int]
+
+
+class Rows:
+    """Rows in columns. Not thread-safe: the pane has the lock."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._texts: list[str] = []
+        self._times = array("d")
+        self._meta = array("I")
+        self._open = ""  # the driver whose last row lacks its newline
+        self._is_open = False
+        self._last_time = 0.0
+        #: Number of the oldest row that is kept.
+        self.base = 0
+        #: Events that never arrived.
+        self.lost = 0
+
+    @property
+    def total(self) -> int:
+        """Rows so far, those let go included."""
+        return self.base + len(self._texts)
+
+    @property
+    def dropped(self) -> int:
+        """What is missing: events that never arrived, and rows let go."""
+        return self.lost + self.base
+
+    def add(self, events: Iterable[Event]) -> int:
+        """Add events; the number of the first row that is new or has changed."""
+        changed = self.total
+        for event in events:
+            if isinstance(event, DbgPrint):
+                changed = min(changed, self._print(event))
+            else:
+                self._other(event)
+        self._trim()
+        return max(changed, self.base)
+
+    def _print(self, event: DbgPrint) -> int:
+        text = printable(event.text)
+        meta = _pack(PRINT, event.irql, event.level, event.component)
+        self._last_time = event.time
+        first = self.total
+        ended = text.endswith("\n")
+        lines = text.split("\n")
+        if ended:
+            lines.pop()
+        if self._is_open and self._open == event.driver and self._meta[-1] & ~CONTINUED == meta:
+            first -= 1
+            lines[0] = self._texts[-1] + lines[0]
+            kept, at = self._meta[-1] & CONTINUED, self._times[-1]
+            self._cut_last()
+        else:
+            kept, at = 0, event.time
+        for line in lines:
+            for start in range(0, max(len(line), 1), MAX_ROW):
+                self._append(line[start : start + MAX_ROW], at, meta | kept)
+                kept = CONTINUED
+            kept, at = 0, event.time
+        self._is_open, self._open = not ended, event.driver
+        return first
+
+    def _other(self, event: Event) -> None:
+        at = self._last_time
+        name = one_line(event.driver) or "the machine"
+        if isinstance(event, Violation):
+            where = next((f for f in event.frames if f.file and f.line), None)
+            place = f" ({where.file}:{where.line})" if where else ""
+            self._row(VIOLATION, at, f"verifier: {event.rule}: {event.message}{place}")
+        elif isinstance(event, BugcheckEvent):
+            self._row(BUGCHECK, at, f"bug check {code_text(event.code)} {event.name}")
+        elif isinstance(event, Dropped):
+            self.lost += event.count
+            self._row(DROPPED, at, f"{event.count:,} events were lost here")
+        elif isinstance(event, ErrorEvent):
+            self._row(ERROR, at, f"error: {event.message}")
+        elif isinstance(event, State):
+            self._state(event, name, at)
+
+    def _state(self, event: State, name: str, at: float) -> None:
+        status = f": {event.status}" if event.status not in ("", "STATUS_SUCCESS") else ""
+        if event.state == "rebooted":
+            self._row(STATE, at, f"the machine was rebooted{status}")
+        elif event.state == "loaded":
+            if self.total:  # the first time, nothing stands above to be told apart from
+                self._row(STATE, at, f"{name} loaded again")
+        elif event.state in ("failed", "unloaded"):
+            self._row(STATE, at, f"{name} {event.state}{status}")
+
+    def _row(self, kind: int, at: float, text: str) -> None:
+        self._is_open = False
+        self._append(one_line(text)[:MAX_ROW], at, kind)
+
+    def _append(self, text: str, at: float, meta: int) -> None:
+        self._texts.append(text)
+        self._times.append(at)
+        self._meta.append(meta)
+
+    def _cut_last(self) -> None:
+        self._texts.pop()
+        self._times.pop()
+        self._meta.pop()
+
+    def _trim(self) -> None:
+        # In one go, now and then: taking rows off the front of a list is not free.
+        if len(self._texts) > self._capacity * 1.1 + 16:
+            cut = len(self._texts) - self._capacity
+            del self._texts[:cut]
+            del self._times[:cut]
+            del self._meta[:cut]
+            self.base += cut
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def batch(self, first: int, rows: int, characters: int) -> Batch:
+        """Rows from ``first`` on: at most ``rows``, and about ``characters`` (one row at least)."""
+        first = max(first, self.base)
+        start = first - self.base
+        stop = min(start + rows, len(self._texts))
+        texts = self._texts[start:stop]
+        size = 0
+        for index, text in enumerate(texts):
+            size += len(text)
+            if size > characters and index:
+                texts = texts[:index]
+                break
+        stop = start + len(texts)
+        return Batch(first, texts, self._times[start:stop], self._meta[start:stop])
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def rows(self, start: int, stop: int) -> list[Row]:
+        """Kept rows ``start`` to ``stop``, counted from the oldest kept."""
+        span = slice(start, stop)
+        columns = zip(self._texts[span], self._times[span], self._meta[span], strict=True)
+        return [_unpack(text, at, meta) for text, at, meta in columns]
+
+    def ends(self, characters: int, head_share: float = 0.25) -> tuple[list[Row], int, list[Row]]:
+        """The first and the last rows that fit in ``characters`` each plus 20; how many are not.
+
+        All rows come in the first list when they fit.
+        """
+        head = _fit(self._texts, characters)
+        if head == len(self._texts):
+            return self.rows(0, head), 0, []
+        head = _fit(self._texts, int(characters * head_share))
+        tail = _fit(reversed(self._texts), characters - int(characters * head_share))
+        start = max(head, len(self._texts) - tail)
+        return self.rows(0, head), start - head, self.rows(start, len(self._texts))
+
+
+def _fit(texts: Iterable[str], characters: int) -> int:
+    count = 0
+    for text in texts:
+        characters -= len(text) + 20
+        if characters < 0:
+            break
+        count += 1
+    return count
+
+
+def _pack(kind: int, irql: int, level: int, component: int) -> int:
+    return (
+        kind
+        | (irql & 15) << 4
+        | min(max(level, 0), 255) << 8
+        | min(max(component, 0), 0xFFFF) << 16
+    )
+
+
+def _unpack(text: str, at: float, meta: int) -> Row:
+    return Row(
+        text,
+        at,
+        meta & 7,
+        bool(meta & CONTINUED),
+        level=meta >> 8 & 255,
+        component=meta >> 16,
+        irql=meta >> 4 & 15,
+    )
+
+
+def plain_rows(rows: Sequence[Row]) -> str:
+    """Rows as the lines they were."""
+    out: list[str] = []
+    for row in rows:
+        if row.continued and out:
+            out[-1] += row.text
+        else:
+            mark = MARKS.get(row.kind)
+            out.append(f"{mark} {row.text}" if mark else row.text)
+    return "\n".join(out)

@@ -1,0 +1,132 @@
+"""A finished pane without a kernel and without widgets: static HTML, and plain text.
+
+This is what a saved notebook holds, what nbconvert exports, and what a code host shows. It is
+capped, so that a chatty driver does not make a notebook that nobody can open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Final
+
+from .rows import MARKS, PRINT, Row, plain_rows
+from .text import level_name, one_line
+
+#: Characters of log kept in each form.
+MAX_HTML: Final = 160 * 1024
+MAX_TEXT: Final = 96 * 1024
+_STATES: Final = {
+    "running": "▶",
+    "unloaded": "■",
+    "built": "■",
+    "failed": "✖",
+    "bug check": "✖",
+    "timed out": "✖",
+    "interrupted": "■",
+    "gone": "■",
+}
+
+# Where the live pane's model is gone, JupyterLab writes "model not found" into the output that
+# follows: hide that. While a live pane is there, it hides this one (static/view.js).
+_STYLE: Final = (
+    "<style>.jp-OutputArea-child:has([data-kernellab-static])+.jp-OutputArea-child:has("
+    '[data-mime-type="application/vnd.jupyter.widget-view+json"]):not(:has(.kernellab-log))'
+    "{display:none}</style>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A pane's content at one moment.
+
+    ``head`` and ``tail`` are rows with ``omitted`` rows between them; ``panels`` is HTML made
+    by this package, ``panels_text`` the same as plain text.
+    """
+
+    title: str
+    state: str = ""
+    detail: str = ""
+    timings: str = ""
+    head: Sequence[Row] = ()
+    omitted: int = 0
+    tail: Sequence[Row] = ()
+    total: int = 0
+    dropped: int = 0
+    panels: Sequence[str] = ()
+    panels_text: Sequence[str] = ()
+    pane: str = field(default="", repr=False)
+
+
+def _headline(finished: Finished) -> str:
+    line = f"{finished.title}: {finished.state}" if finished.state else finished.title
+    if finished.detail:
+        line += f" ({finished.detail})"
+    return one_line(line)
+
+
+def _foot(finished: Finished) -> str:
+    count = "1 line" if finished.total == 1 else f"{finished.total:,} lines"
+    return f"{count}, {finished.dropped:,} dropped" if finished.dropped else count
+
+
+def _omitted(count: int) -> str:
+    lines = "1 line is" if count == 1 else f"{count:,} lines are"
+    return f"… {lines} not kept in the notebook …"
+
+
+def render_text(finished: Finished) -> str:
+    """The pane as plain text: what happened first, then the log."""
+    out = [_headline(finished)]
+    if finished.timings:
+        out[0] += f" [{finished.timings}]"
+    out += [text for text in finished.panels_text if text]
+    if finished.head:
+        out.append(plain_rows(finished.head))
+    if finished.omitted:
+        out.append(_omitted(finished.omitted))
+    if finished.tail:
+        out.append(plain_rows(finished.tail))
+    if finished.dropped:
+        out.append(f"({_foot(finished)})")
+    return "\n".join(out)
+
+
+def render_html(finished: Finished) -> str:
+    """The pane as HTML that needs no script and no kernel, for light and dark grounds.
+
+    Where styles are stripped it still reads well: a bold head line, panels, a ``pre``.
+    """
+    mark = _STATES.get(finished.state, "")
+    pane = f' data-kernellab-static="{escape(finished.pane)}"' if finished.pane else ""
+    parts = [f'<div class="kernellab-static"{pane}>', _STYLE if finished.pane else ""]
+    parts.append(
+        f'<div style="margin:2px 0"><strong>{mark} {escape(_headline(finished))}</strong>'
+        f' <span style="opacity:.8">{escape(finished.timings)}</span></div>'
+    )
+    parts += finished.panels
+    rows = [_row(row) for row in finished.head]
+    if finished.omitted:
+        rows.append(f"<em>{escape(_omitted(finished.omitted))}</em>")
+    rows += [_row(row) for row in finished.tail]
+    if rows:
+        style = (
+            "font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.5;"
+            "max-height:420px;overflow:auto;margin:2px 0;padding:4px 8px"
+        )
+        parts.append(f'<pre style="{style}">' + "\n".join(rows) + "</pre>")
+    parts.append(f'<div style="font-size:11px;opacity:.8">{escape(_foot(finished))}</div></div>')
+    return "".join(parts)
+
+
+def _row(row: Row) -> str:
+    time = " " * 12 if row.continued else f"{row.time:12.6f}"
+    text = escape(row.text)
+    if row.kind != PRINT:
+        return f"{time}  <strong>{MARKS.get(row.kind, '')} {text}</strong>"
+    level = level_name(row.level, row.component)
+    mark = "↳ " if row.continued else ""
+    if level:
+        return f"{time}  [{level}] {mark}{text}"
+    return f"{time}  {mark}{text}"

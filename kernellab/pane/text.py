@@ -1,0 +1,161 @@
+"""A driver's text made harmless to look at, and events as plain text.
+
+What a driver prints is hostile input: it may hold terminal sequences, characters that are
+invisible, and characters that turn the reading direction around ("Trojan Source"). Here each
+of them becomes something a reader can see, once, for every front end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ..protocol import BugcheckEvent, Frame, Violation
+
+#: What must not reach a screen as it is. Controls but tab and newline; C1 controls; soft
+#: hyphen; fillers that draw nothing; zero-width and direction characters (Unicode TR 36, 9);
+#: line and paragraph separator; annotation, tag and variation characters; lone surrogates.
+_HOSTILE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff]"
+)
+
+#: DbgPrintEx's levels by name (DPFLTR_ERROR_LEVEL …), and components worth naming.
+_LEVELS: Final = {0: "ERROR", 1: "WARNING", 2: "TRACE", 3: "INFO"}
+_COMPONENTS: Final = {0: "SYSTEM", 77: "IHVDRIVER", 101: "DEFAULT"}
+
+#: The file that frames of the notebook cell name (see :class:`kernellab.protocol.Frame`).
+CELL: Final = "cell"
+
+#: Frames shown of one stack: a runaway recursion has thousands.
+MOST_FRAMES: Final = 64
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)  # ␀ ␁ … "control pictures"
+    return "␡" if code == 0x7F else f"‹U+{code:04X}›"
+
+
+def printable(text: str) -> str:
+    """``text`` with every control and invisible character replaced by a visible one.
+
+    Newlines and tabs stay, ``\\r\\n`` becomes a newline; the result can always be encoded as UTF-8.
+    """
+    if not _HOSTILE.search(text):
+        return text
+    return _HOSTILE.sub(_visible, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """``text`` as :func:`printable` has it, in one line."""
+    return " ".join(printable(text).split())
+
+
+def level_name(level: int, component: int) -> str:
+    """What the level column shows; empty for what ``println!`` uses.
+
+    ``println!`` prints at component IHVDRIVER, level ERROR because the default filter passes
+    that, not because anything is wrong.
+    """
+    if component == 77 and level == 0:
+        return ""
+    return _LEVELS.get(level, str(level))
+
+
+def component_name(component: int) -> str:
+    """A DbgPrintEx component's name, or its number."""
+    return _COMPONENTS.get(component, str(component))
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration as a person reads it: ``0.31 s``, ``4 ms``, ``80 µs``."""
+    if seconds >= 0.0995:
+        return f"{seconds:.2f} s" if seconds < 99.5 else f"{seconds:.0f} s"
+    if seconds >= 0.00095:
+        return f"{seconds * 1e3:.0f} ms"
+    return f"{seconds * 1e6:.0f} µs"
+
+
+def timings_text(timings: Mapping[str, float]) -> str:
+    """``{"build": 0.31, "first_line": 0.006}`` as ``build 0.31 s · first line 6 ms``."""
+    parts = (f"{name.replace('_', ' ')} {format_seconds(s)}" for name, s in timings.items())
+    return one_line(" · ".join(parts))
+
+
+def is_user(frame: Frame, user_file: str = CELL) -> bool:
+    """Whether the frame is the user's own code."""
+    return bool(frame.file) and frame.file == user_file
+
+
+def frame_text(frame: Frame) -> str:
+    """A frame in one line: ``hello::init at cell:7``."""
+    return one_line(str(frame)) + (" (inlined)" if frame.inlined else "")
+
+
+def code_text(code: str) -> str:
+    """A bug check's code as the debugger writes it: ``0x0000007E``."""
+    try:
+        return f"0x{int(code, 16):08X}"
+    except ValueError:
+        return one_line(code)
+
+
+def excerpt(source: str, line: int, context: int = 2) -> list[tuple[int, str]]:
+    """``line`` of ``source`` (from 1) with ``context`` lines around it: (number, text)."""
+    lines = source.split("\n")
+    if not 1 <= line <= len(lines):
+        return []
+    first = max(1, line - context)
+    last = min(len(lines), line + context)
+    return [(n, printable(lines[n - 1].rstrip("\r"))[:400]) for n in range(first, last + 1)]
+
+
+def bugcheck_text(event: BugcheckEvent, source: str | None = None, user_file: str = CELL) -> str:
+    """A bug check as plain text, most important first; ``source`` is the cell's text."""
+    out = [f"*** STOP: {code_text(event.code)} {one_line(event.name)}"]
+    if event.message:
+        out.append(f"    {one_line(event.message)}")
+    own = next((f for f in event.frames if is_user(f, user_file)), None)
+    if own is not None and source is not None:
+        out += _excerpt_text(source, own.line)
+    if event.parameters:
+        out.append("    parameters: " + ", ".join(one_line(p) for p in event.parameters))
+    if event.frames:
+        out.append("    call stack, innermost first:")
+        out += _frames_text(event.frames, user_file)
+    if event.instruction:
+        out.append(f"    instruction: {one_line(event.instruction)}")
+    return "\n".join(out)
+
+
+def _frames_text(frames: Sequence[Frame], user_file: str) -> list[str]:
+    out = [
+        f"    {'>' if is_user(frame, user_file) else ' '} {frame_text(frame)}"
+        for frame in frames[:MOST_FRAMES]
+    ]
+    if len(frames) > MOST_FRAMES:
+        out.append(f"      … and {len(frames) - MOST_FRAMES} more")
+    return out
+
+
+def _excerpt_text(source: str, line: int) -> list[str]:
+    shown = excerpt(source, line)
+    width = len(str(shown[-1][0])) if shown else 1
+    return [
+        f"    {'>' if number == line else ' '} {number:>{width}} | {text}" for number, text in shown
+    ]
+
+
+def violation_text(event: Violation) -> str:
+    """A broken rule as plain text, its call stack below."""
+    out = [f"verifier: {one_line(event.rule)}: {one_line(event.message)}"]
+    return "\n".join(out + _frames_text(event.frames, CELL))
+
+
+def diagnostic_text(diagnostic: Any) -> str:
+    """A compiler message as plain text."""
+    return printable(str(getattr(diagnostic, "text", diagnostic))).rstrip("\n")
