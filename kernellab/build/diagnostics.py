@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from . import ansi as _ansi
+from .demangle import demangle
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +247,7 @@ def from_linker(words: str) -> Iterator[Diagnostic]:
 
 
 def _demangled(symbol: str) -> str:
-    if symbol.startswith("__imp_"):
-        symbol = symbol.removeprefix("__imp_")
-    if symbol.startswith(("_R", "_ZN", "?")):
-        from symbolic.demangle import demangle_name
-
-        return str(demangle_name(symbol, lang="rust" if symbol[0] == "_" else "cpp"))
-    return symbol
+    return demangle(symbol.removeprefix("__imp_"))
 
 
 def _no_paths(text: str) -> str:

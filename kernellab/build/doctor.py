@@ -12,7 +12,7 @@ from typing import Final
 
 from ..errors import KernelLabError, ToolchainError
 from . import cache, sysroot
-from .toolchain import Toolchain, candidates, find_toolchain
+from .toolchain import Toolchain, find_toolchain
 
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)\s*>=\s*([0-9.]+)\s*$")
 
@@ -115,8 +115,9 @@ def _rust() -> Iterator[Check]:
     try:
         toolchain = find_toolchain(fresh=True)
     except ToolchainError as error:
-        looked = "; ".join(f"{c.rustc}: {c.objection}" for c in candidates() if c.objection)
-        yield Check("Rust", False, looked or "none found", str(error).split("\n\nLooked at:")[0])
+        advice, _, looked = str(error).partition("\n\nLooked at:\n")
+        found = "; ".join(line.strip() for line in looked.splitlines()) or "none that will do"
+        yield Check("Rust", False, found, advice)
         return
     yield Check("Rust", True, f"{toolchain.version}, {toolchain.rustc} ({toolchain.origin})")
     yield Check("Cargo", True, str(toolchain.cargo))
