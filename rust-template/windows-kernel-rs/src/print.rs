@@ -38,7 +38,10 @@ impl<F: FnMut(&[u8])> Pieces<F> {
     fn push(&mut self, mut text: &str) {
         while !text.is_empty() {
             let room = LIMIT - self.used;
-            let take = text.floor_char_boundary(room);
+            let mut take = room.min(text.len());
+            while !text.is_char_boundary(take) {
+                take -= 1;
+            }
             if take == 0 {
                 self.flush();
                 continue;

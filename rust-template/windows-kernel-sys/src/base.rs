@@ -1199,9 +1199,13 @@ pub struct CLS_SCAN_CONTEXT {
     pub cidNode: CLFS_NODE_ID,
     pub hLog: HANDLE,
     pub cIndex: u32,
+    pub _align_cContainers: [usize; 0],
     pub cContainers: u32,
+    pub _align_cContainersReturned: [usize; 0],
     pub cContainersReturned: u32,
+    pub _align_eScanMode: [usize; 0],
     pub eScanMode: u8,
+    pub _align_pinfoContainer: [usize; 0],
     pub pinfoContainer: *mut CLS_CONTAINER_INFORMATION,
 }
 impl Default for CLS_SCAN_CONTEXT {
@@ -29954,7 +29958,10 @@ pub struct XSTATE_FEATURE {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct XSTATE_SAVE {
-    pub Anonymous: XSTATE_SAVE_0,
+    pub Prev: *mut XSTATE_SAVE,
+    pub Thread: *mut isize,
+    pub Level: u8,
+    pub XStateContext: XSTATE_CONTEXT,
 }
 impl Default for XSTATE_SAVE {
     fn default() -> Self {

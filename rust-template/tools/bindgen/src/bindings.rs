@@ -240,7 +240,7 @@ fn correct(items: &mut [Item]) {
         .collect();
     for (name, path, fields) in corrections::POINTER_ALIGNED {
         let mut at = index[*name];
-        for step in path.split('.') {
+        for step in path.split('.').filter(|step| !step.is_empty()) {
             let (_, list) = fields_of(&mut items[at]).expect("a struct");
             let field =
                 list.named.iter().find(|field| field.ident.as_ref().is_some_and(|i| i == step));
@@ -271,6 +271,12 @@ fn correct(items: &mut [Item]) {
         {
             item.attrs.push(syn::parse_quote!(#[derive(Debug, Default, PartialEq, Eq)]));
         }
+    }
+    for (name, source) in corrections::REPLACED {
+        let item = &mut items[index[*name]];
+        let kept = attributes(item).map(std::mem::take).expect("a struct");
+        *item = syn::parse_str(source).expect("a struct");
+        *attributes(item).expect("a struct") = kept;
     }
     for (name, bytes) in corrections::ALIGNED {
         let bytes = proc_macro2::Literal::u32_unsuffixed(*bytes);

@@ -6,6 +6,11 @@
 ///
 /// The generator puts a zero-sized `[usize; 0]` before each of these fields, which aligns it.
 pub const POINTER_ALIGNED: &[(&str, &str, &[&str])] = &[
+    (
+        "CLS_SCAN_CONTEXT",
+        "",
+        &["cContainers", "cContainersReturned", "eScanMode", "pinfoContainer"],
+    ),
     ("IO_STACK_LOCATION", "Parameters.Create", &["FileAttributes", "EaLength"]),
     ("IO_STACK_LOCATION", "Parameters.CreatePipe", &["Reserved"]),
     ("IO_STACK_LOCATION", "Parameters.CreateMailslot", &["Reserved"]),
@@ -32,6 +37,17 @@ pub const POINTER_ALIGNED: &[(&str, &str, &[&str])] = &[
     ("IO_STACK_LOCATION", "Parameters.UsageNotification", &["Type"]),
     ("IO_STACK_LOCATION", "Parameters.Power", &["Type", "State", "ShutdownType"]),
 ];
+
+/// Structs of which the metadata has the 32-bit headers' version throughout.
+pub const REPLACED: &[(&str, &str)] = &[(
+    "XSTATE_SAVE",
+    "pub struct XSTATE_SAVE {
+        pub Prev: *mut XSTATE_SAVE,
+        pub Thread: *mut isize,
+        pub Level: u8,
+        pub XStateContext: XSTATE_CONTEXT,
+    }",
+)];
 
 /// Structs that the headers declare with a larger alignment than their fields have.
 pub const ALIGNED: &[(&str, u32)] = &[
