@@ -61,7 +61,7 @@ class Row:
 @contextmanager
 def jupyter_kernel() -> Iterator[Any]:
     """A fresh IPython kernel and its client."""
-    manager = KernelManager(kernel_name="python3")
+    manager = KernelManager(kernel_name="python3", transport="ipc")
     manager.start_kernel()
     client = manager.client()
     client.start_channels()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from kernellab.build import plain_cargo
+from kernellab.build import find_toolchain
+from kernellab.build.workspace import environment
 from kernellab.crate import write_crate
 
 from .harness import HELLO, Row, evaluate, execute, jupyter_kernel
@@ -41,16 +41,16 @@ def _edits(runs: int) -> tuple[list[float], list[float], list[float], list[float
         root = Path(folder)
         execute(client, "%load_ext kernellab")
         time.sleep(2)  # the user reads the cell; kernellab warms up meanwhile
-        command, environment = _bare_cargo(root, 0)
+        command, variables = _bare_cargo(root, 0)
         for run in range(-1, runs):
             # Numbers that no earlier benchmark has built, so that nothing comes from the cache.
             source = HELLO.replace("NUMBER", f"{time.time_ns()}")
             cell = f"%%rustdriver hello\n{source}"
             sent, done = execute(client, cell)
             seen = float(evaluate(client, "hello.first_line_at"))
-            (root / "cell").write_text("#![no_std]\n" + source + "// edited\n", encoding="utf-8")
+            (root / "cell").write_text("#![no_std]\n" + source, encoding="utf-8")
             start = time.perf_counter()
-            subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True)
+            subprocess.run(command, cwd=root, env=variables, check=True, capture_output=True)
             bare = time.perf_counter() - start
             again_start, again_end = execute(client, cell)
             if run >= 0:  # the first one warms both sides up
@@ -64,5 +64,6 @@ def _edits(runs: int) -> tuple[list[float], list[float], list[float], list[float
 def _bare_cargo(root: Path, number: int) -> tuple[list[str], dict[str, str]]:
     """The crate of the same cell on disk, and the command that builds it without kernellab."""
     write_crate("hello", "\n" + HELLO.replace("NUMBER", str(number)), root=root)
-    command, environment = plain_cargo(root)
-    return command, {**os.environ, **environment}
+    toolchain = find_toolchain()
+    command = [str(toolchain.cargo), "build", "--lib", "--quiet", "--offline"]
+    return command, environment(root, toolchain)

@@ -343,10 +343,9 @@ class Target:
         event = self.bugcheck
         if event is None:
             return TargetLost(f"the target reports a bug check without saying which: {message}")
-        parameters = ", ".join(event.parameters)
-        text = f"{event.name} ({event.code}) ({parameters})"
+        text = f"{event.name} ({event.code})"
         if event.message:
-            text += f": {event.message}"
+            text += f": {event.message.rstrip('.')}"
         return Bugcheck(
             _with_place(text, event.frames),
             code=int(event.code, 16),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
@@ -22,6 +23,7 @@ from .protocol import Dropped, ErrorEvent, Event, Failure, ProtocolError
 MAX_MALFORMED: Final = 100
 
 _READ: Final = 1 << 16
+_SLICE: Final = 0.05
 
 Listener = Callable[[Sequence[Event]], None]
 
@@ -56,7 +58,11 @@ class Pending:
         none came in time (it may be asked again), and :class:`TargetLost` when the stream
         ended.
         """
-        if not self._waiter.done.wait(wait):
+        end = time.monotonic() + wait
+        # In slices: where a wait cannot be interrupted (Windows), ■ works between two of them.
+        while not self._waiter.done.wait(max(0.0, min(_SLICE, end - time.monotonic()))):
+            if time.monotonic() < end:
+                continue
             raise TargetTimeout(f"the target did not answer {self._command!r} within {wait:g} s")
         reply = self._waiter.reply
         if reply is None:

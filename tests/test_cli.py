@@ -1,0 +1,163 @@
+"""The command line as a user types it: output, JSON lines, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.drivers import driver_source
+
+HELLO = driver_source('println!("hello {}", 1);')
+
+
+def kernellab(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kernellab.cli", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_run_prints_the_log(tmp_path: Path) -> None:
+    write(tmp_path, "hello.rs", HELLO)
+    done = kernellab("run", "hello.rs", cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("hello 1\nbye\n", 0)
+
+
+def test_json_is_events_and_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path, "hello.rs", HELLO)
+    write(tmp_path, "client.py", "print('from the client')\nassert driver.running\n")
+    done = kernellab("run", "hello.rs", "--json", "--client", "client.py", cwd=tmp_path)
+    got = events(done.stdout)
+    assert [e["event"] for e in got] == ["state", "dbgprint", "state", "dbgprint", "state"]
+    assert [e["seq"] for e in got] == [1, 2, 3, 4, 5]
+    assert [e["state"] for e in got if e["event"] == "state"] == ["loaded", "running", "unloaded"]
+    assert got[1]["text"] == "hello 1\n"
+    assert got[1]["driver"] == "hello"
+    assert "from the client" in done.stderr
+    assert done.returncode == 0
+
+
+def test_build_then_run_the_image(tmp_path: Path) -> None:
+    write(tmp_path, "hello.rs", HELLO)
+    done = kernellab("build", "hello.rs", "-o", "out.sys", "--release", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.sys").read_bytes()[:2] == b"MZ"
+    assert (tmp_path / "out.pdb").exists()
+    done = kernellab("run", "out.sys", cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("hello 1\nbye\n", 0)
+
+
+def test_compile_error_is_exit_code_1_and_names_the_files_own_line(tmp_path: Path) -> None:
+    write(tmp_path, "broken.rs", HELLO.replace("println!(", "printnl!("))
+    done = kernellab("build", "broken.rs", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cannot find macro `printnl`" in done.stderr
+    assert "broken.rs:7:" in done.stderr
+    assert str(tmp_path) not in done.stderr
+    assert not (tmp_path / "broken.sys").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["run"], 2, "SRC"),
+        (["run", "absent.rs"], 2, "there is no absent.rs"),
+        (["run", "hello.rs", "--target", "toaster"], 2, "there are: sim"),
+        (["run", "hello.rs", "--timeout", "0"], 2, "not a number of seconds"),
+        (["run", "hello.rs", "--client", "absent.py"], 2, "absent.py"),
+        (["run", "bad name.rs"], 2, "bad name"),
+        (["run", "notes.txt"], 2, "not a .rs file"),
+        (["run", "binary.rs"], 2, "not UTF-8"),
+        (["run", "empty.sys"], 7, "empty.sys"),
+        (["fly"], 2, "invalid choice"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
+    write(tmp_path, "hello.rs", HELLO)
+    write(tmp_path, "bad name.rs", HELLO)
+    write(tmp_path, "notes.txt", "x")
+    (tmp_path / "binary.rs").write_bytes(b"\xff\xfe")
+    (tmp_path / "empty.sys").write_bytes(b"")
+    done = kernellab(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    if says != "empty.sys":
+        assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+CASES = [
+    ("fails", "if true { return Err(Error::INSUFFICIENT_RESOURCES); }", 3, "error"),
+    ("panics", 'panic!("on purpose");', 4, "bugcheck"),
+    ("leaks", "core::mem::forget(core::hint::black_box(alloc::vec![1u8; 40]));", 5, "violation"),
+    ("loops", "loop { core::hint::spin_loop(); }", 6, "error"),
+]
+
+
+@pytest.mark.parametrize(("name", "body", "code", "event"), CASES, ids=[c[0] for c in CASES])
+def test_exit_codes(tmp_path: Path, name: str, body: str, code: int, event: str) -> None:
+    extra = "extern crate alloc;" if "alloc::" in body else ""
+    write(tmp_path, f"{name}.rs", driver_source(body, extra=extra))
+    done = kernellab("run", f"{name}.rs", "--json", "--timeout", "0.5", cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    last = next(e for e in events(done.stdout) if e["event"] == event)
+    if event == "bugcheck":
+        assert [f["line"] for f in last["frames"] if f.get("file") == "panics.rs"] == [7]
+    plain = kernellab("run", f"{name}.rs", "--timeout", "0.5", cwd=tmp_path)
+    assert plain.returncode == code
+    if name in ("panics", "loops", "leaks"):
+        assert f"{name}.rs:7" in plain.stderr
+
+
+def test_client_script_that_fails_is_exit_code_8(tmp_path: Path) -> None:
+    write(tmp_path, "hello.rs", HELLO)
+    write(tmp_path, "client.py", "target.open(r'\\\\.\\Absent')\n")
+    done = kernellab("run", "hello.rs", "--client", "client.py", cwd=tmp_path)
+    assert done.returncode == 8
+    assert "STATUS_OBJECT_NAME_NOT_FOUND" in done.stderr or "no device" in done.stderr
+
+
+def test_targets_doctor_help(tmp_path: Path) -> None:
+    assert "sim" in kernellab("targets", cwd=tmp_path).stdout
+    doctor = kernellab("doctor", "--json", cwd=tmp_path)
+    checks = [json.loads(line) for line in doctor.stdout.splitlines()]
+    assert {"name", "ok", "found", "mend"} <= set(checks[0])
+    assert doctor.returncode == 0, doctor.stdout
+    text = kernellab("--help", cwd=tmp_path).stdout
+    assert all(
+        word in text for word in ("setup", "doctor", "build", "run", "targets", "Exit codes")
+    )
+
+
+def test_output_into_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    write(tmp_path, "many.rs", driver_source('for n in 0..5000u32 { println!("{n}"); }'))
+    command = [sys.executable, "-m", "kernellab.cli", "run", "many.rs"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+        process.wait(60)
