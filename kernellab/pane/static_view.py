@@ -28,12 +28,12 @@ _STATES: Final = {
     "gone": "■",
 }
 
-# Where the live pane's model is gone, JupyterLab writes "model not found" into the output that
-# follows: hide that. While a live pane is there, it hides this one (static/view.js).
+# Where the live pane's model is gone, JupyterLab writes "Loading widget..." or "model not found"
+# into the output that follows, and no element: hide that. While a live pane is there, it hides
+# this one (static/view.js).
 _STYLE: Final = (
-    "<style>.jp-OutputArea-child:has([data-kernellab-static])+.jp-OutputArea-child:has("
-    '[data-mime-type="application/vnd.jupyter.widget-view+json"]):not(:has(.kernellab-log))'
-    "{display:none}</style>"
+    "<style>.jp-OutputArea-child:has([data-kernellab-static])+.jp-OutputArea-child"
+    ":has(>.jp-OutputArea-output.lm-Panel:not(:has(*))){display:none}</style>"
 )
 
 

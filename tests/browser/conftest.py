@@ -28,6 +28,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+from nbformat.sign import NotebookNotary
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
@@ -206,23 +207,39 @@ class Lab:
         made: nbformat.NotebookNode | None = None,
         name: str = "test.ipynb",
         kernel: bool = True,
+        trust: bool = True,
         theme: str = "light",
     ) -> None:
         """Open a notebook of ``cells``, or ``made``, or else the file that is there.
 
-        ``kernel=False`` opens it without starting a kernel.
+        ``kernel=False`` opens it without a kernel, its outputs trusted as ``jupyter trust``
+        does unless ``trust=False``.
         """
+        path = self.server.folder / name
         if cells or made is not None:
-            nbformat.write(made or notebook(*cells), self.server.folder / name)
+            nbformat.write(made or notebook(*cells), path)
+        if not kernel:
+            stripped = nbformat.read(path, as_version=4)
+            stripped.metadata.pop("kernelspec", None)
+            nbformat.write(stripped, path)
+            if trust:
+                data = self.server.folder.parent / "data"
+                NotebookNotary(data_dir=str(data)).sign(stripped)
         self._settings(theme, kernel)
         # "doc" shows the notebook alone; a new workspace has nothing open from before.
         workspace = secrets.token_hex(4)
         self.page.goto(
             f"{self.server.url}/doc/workspaces/{workspace}/tree/{name}?token={self.server.token}"
         )
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=SETTLE)
+        cells = len(nbformat.read(self.server.folder / name, as_version=4).cells)
+        self.page.wait_for_function(
+            f"document.querySelectorAll('.jp-Notebook .jp-Cell').length === {cells}",
+            timeout=SETTLE,
+        )
         if kernel:
             self.wait_for_idle()
+        else:
+            self.page.get_by_role("button", name="No Kernel", exact=True).click()
 
     def _settings(self, theme: str, kernel: bool) -> None:
         base = self.server.folder.parent / "config" / "lab" / "user-settings" / "@jupyterlab"
@@ -242,13 +259,12 @@ class Lab:
             path.write_text(json.dumps(value))
 
     def wait_for_idle(self, timeout: float = 60.0) -> None:
-        """Wait until the kernel has nothing to do."""
+        """Wait until the page says, in its status bar, that the kernel has nothing to do."""
         self.page.wait_for_selector(
-            '.jp-Notebook-ExecutionIndicator[data-status="idle"]',
-            state="attached", timeout=timeout * 1000,
-        )  # fmt: skip
+            '#jp-bottom-panel :text-matches("\\\\| Idle")', timeout=timeout * 1000
+        )
 
-    def run_all_cells(self, *, wait: bool = True, timeout: float = 120.0) -> None:
+    def run_all_cells(self, *, wait: bool = True, timeout: float = 60.0) -> None:
         """Run the whole notebook, through the menu as a user does."""
         self.menu("Run", "Run All Cells")
         if wait:

@@ -121,8 +121,11 @@ export class RowList {
     const kind = meta & 7;
     const more = meta & CONTINUED;
     const row = element("div", { class: `kernellab-row ${KIND_CLASS[kind] ?? ""}` });
-    const level = (meta >>> 8) & 255;
-    if (kind === KIND.PRINT && levelName(meta)) row.classList.add(["error", "warning"][level] ?? "");
+    const named = kind === KIND.PRINT && levelName(meta);
+    if (named) {
+      row.classList.add(["error", "warning"][(meta >>> 8) & 255] ?? "plain");
+      this.port.classList.add("levels");
+    }
     row.style.transform = `translateY(${place * ROW}px)`;
     row.append(
       element("span", { class: "time", text: more ? "" : formatTime(this.store.times[at]) }),
