@@ -62,9 +62,7 @@ def test_no_python_package_is_there_without_need(
     assert others == {"python", "pip", "rust", f"rust-std-{TARGET}", "lld"}
 
 
-def test_versions_of_python_and_rust(
-    project: dict[str, Any], environment: dict[str, Any]
-) -> None:
+def test_versions_of_python_and_rust(project: dict[str, Any], environment: dict[str, Any]) -> None:
     given = conda(environment)
     assert given["python"] == project["requires-python"]
     assert given["rust"] == given[f"rust-std-{TARGET}"] == f">={MINIMUM[0]}.{MINIMUM[1]}"

@@ -118,9 +118,16 @@ def _read(index: int, stream: IO[str], lines: queue.SimpleQueue[tuple[int, str |
 
 
 def _kill_tree(process: subprocess.Popen[str]) -> None:
+    if process.returncode is not None:
+        return
     if os.name == "posix":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            # The children are dying too: gone means gone when this returns.
+            for _ in range(100):
+                os.killpg(process.pid, 0)
+                time.sleep(0.005)
     else:
         system = os.environ.get("SYSTEMROOT", r"C:\Windows")
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
