@@ -33,7 +33,8 @@ _STATES: Final = {
 # this one (static/view.js).
 _STYLE: Final = (
     "<style>.jp-OutputArea-child:has([data-kernellab-static])+.jp-OutputArea-child"
-    ":has(>.jp-OutputArea-output.lm-Panel:not(:has(*))){display:none}</style>"
+    ":has(>.lm-Panel.jp-OutputArea-output):not(:has(>.jp-OutputArea-output *)){display:none}"
+    "</style>"
 )
 
 

@@ -29,7 +29,7 @@ import nbformat
 import psutil
 import pytest
 from nbformat.sign import NotebookNotary
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 ROOT = Path(__file__).parents[2]
@@ -190,6 +190,13 @@ def _artefact(name: str) -> Path:
     return ARTEFACTS / name
 
 
+def _no_new_session(route: Route) -> None:
+    if route.request.method == "GET":
+        route.continue_()
+    else:
+        route.abort()
+
+
 class Lab:
     """One browser page on a JupyterLab."""
 
@@ -219,12 +226,15 @@ class Lab:
         if cells or made is not None:
             nbformat.write(made or notebook(*cells), path)
         if not kernel:
-            stripped = nbformat.read(path, as_version=4)
-            stripped.metadata.pop("kernelspec", None)
-            nbformat.write(stripped, path)
+            read = nbformat.read(path, as_version=4)
+            read.metadata["opened"] = secrets.token_hex(4)  # a text that nothing has signed yet
+            nbformat.write(read, path)
             if trust:
                 data = self.server.folder.parent / "data"
-                NotebookNotary(data_dir=str(data)).sign(stripped)
+                NotebookNotary(data_dir=str(data)).sign(read)
+            none = json.dumps({"default": "", "kernelspecs": {}})
+            self.page.route("**/api/kernelspecs*", lambda route: route.fulfill(body=none))
+            self.page.route("**/api/sessions*", _no_new_session)
         self._settings(theme, kernel)
         # "doc" shows the notebook alone; a new workspace has nothing open from before.
         workspace = secrets.token_hex(4)
@@ -239,7 +249,9 @@ class Lab:
         if kernel:
             self.wait_for_idle()
         else:
-            self.page.get_by_role("button", name="No Kernel", exact=True).click()
+            self.page.locator(".jp-Dialog button").first.wait_for()
+            self.page.keyboard.press("Escape")
+            self.page.wait_for_selector(".jp-Dialog", state="detached")
 
     def _settings(self, theme: str, kernel: bool) -> None:
         base = self.server.folder.parent / "config" / "lab" / "user-settings" / "@jupyterlab"
