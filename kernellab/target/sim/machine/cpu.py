@@ -15,6 +15,7 @@ import ctypes
 import re
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -45,11 +46,12 @@ _EFER_MSR: Final = 0xC000_0080
 _NUMBERED: Final = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")  # fmt: skip
 
-#: rdtsc, rdtscp, mov reg, cr8, mov cr8, reg.
-_SPECIAL: Final = re.compile(rb"\x0f\x31|\x0f\x01\xf9|[\x44\x45]\x0f[\x20\x22][\xc0-\xc7]", re.S)
-
-#: Never an address that code can be at; emu_start wants one to stop at.
-_NOWHERE: Final = 0xFFFF_FFFF_FFFF_FFF0
+#: rdtsc; rdtscp; mov reg, cr8 and mov cr8, reg (REX.W may be set); rdrand, rdseed, rdpid.
+_SPECIAL: Final = re.compile(
+    rb"\x0f\x31|\x0f\x01\xf9|[\x44\x45\x4c\x4d]\x0f[\x20\x22][\xc0-\xc7]|\x0f\xc7[\xf0-\xff]", re.S
+)
+#: Prefixes that can stand before the last three.
+_PREFIX: Final = re.compile(rb"[\x66\xf2\xf3]?[\x40-\x4f]?\Z", re.S)
 
 _MAILBOX = struct.Struct("<6Q")
 _RESULT: Final = 48
@@ -101,10 +103,13 @@ class Cpu:
         self.trap_index = 0
         #: Whether a handler runs right now, called from guest code.
         self.trapping = False
-        #: Instructions that may still run, or None; exact, and slow while it is set.
-        self.budget: int | None = None
+        self._budget: int | None = None
+        self._counter: Any = None
         self._reason: Stop | None = None
         self._asked = threading.Event()
+        #: Held to change ``_running`` or to act on it: a late attempt to stop one run must not
+        #: stop the next.
+        self._lock = threading.Lock()
         self._running = False
         self._error: BaseException | None = None
         self._ticks = 0
@@ -119,6 +124,7 @@ class Cpu:
         write(x86.UC_X86_REG_MSR, (_EFER_MSR, _EFER))
         write(x86.UC_X86_REG_CR0, _CR0)
         self._mailbox = 0
+        self._nowhere = 0
         self._hook()
 
     # -- set-up -------------------------------------------------------------------------------
@@ -141,6 +147,10 @@ class Cpu:
         assert page is not None
         self._mailbox = page.physical
         common = self._stubs + count * STUB_SIZE
+        # emu_start wants an address to stop at. It looks the address up in the page tables
+        # each time, and one that is not mapped leaves a page fault behind which turns the
+        # guest's own next one into a double fault: so it is in these pages, behind all code.
+        self._nowhere = common + 7 * STUB_SIZE
         code = bytearray(size)
         for index in range(count):
             at = index * STUB_SIZE
@@ -167,18 +177,52 @@ class Cpu:
         """The address that guest code calls for ``handlers[index]``."""
         return self._stubs + index * STUB_SIZE
 
-    def watch(self, address: int, code: bytes) -> None:
+    def watch(self, address: int, code: bytes) -> list[Any]:
         """Give the instructions in ``code``, mapped at ``address``, that need it our meaning.
 
         ``mov reg, cr8`` and ``mov cr8, reg`` are the IRQL; ``rdtsc`` and ``rdtscp`` count
-        themselves. A hook fires only where an instruction begins, so bytes that look like one
-        in the middle of another do no harm.
+        themselves; ``rdrand`` and its kind do not exist. A hook fires only where an
+        instruction begins, so bytes that look like one in the middle of another do no harm.
+        The result is for :meth:`unwatch`.
         """
+        hooks = []
         for found in _SPECIAL.finditer(code):
-            at = address + found.start()
-            self._engine.hook_add(uc.UC_HOOK_CODE, self._on_special, None, at, at)
+            starts = {found.start()}
+            if code[found.start() + 1] == 0xC7:
+                before = code[max(0, found.start() - 2) : found.start()]
+                prefix = _PREFIX.search(before)
+                starts.update(range(found.start() - len(prefix[0]) if prefix else 0, found.start()))
+            for start in sorted(starts):
+                at = address + start
+                hook = self._engine.hook_add(uc.UC_HOOK_CODE, self._on_special, None, at, at)
+                hooks.append(hook)
+        return hooks
+
+    def unwatch(self, hooks: list[Any]) -> None:
+        """Take away what :meth:`watch` set up: the code is gone."""
+        for hook in hooks:
+            self._engine.hook_del(hook)
 
     # -- running ------------------------------------------------------------------------------
+
+    @property
+    def budget(self) -> int | None:
+        """Instructions that may still run, or None; exact, and slow while it is set."""
+        return self._budget
+
+    @budget.setter
+    def budget(self, instructions: int | None) -> None:
+        self._budget = instructions
+        if (instructions is None) == (self._counter is None):
+            return
+        if self._counter is None:
+            add = self._engine.hook_add
+            self._counter = add(uc.UC_HOOK_CODE, self._on_instruction)
+        else:
+            self._engine.hook_del(self._counter)
+            self._counter = None
+        # Code that was translated before knows nothing of the hook.
+        self._engine.ctl_flush_tb()
 
     def call(self, address: int, arguments: tuple[int, ...], rsp: int) -> None:
         """Prepare a call by the x64 convention, on the stack below ``rsp``."""
@@ -208,19 +252,18 @@ class Cpu:
             return Stop.ASKED
         if self.memory.stale:
             self._flush()
-        counter = self._count() if self.budget is not None else None
-        self._running = True
+        with self._lock:
+            self._running = True
         try:
-            self._engine.emu_start(self._engine.reg_read(_RIP), _NOWHERE)
+            self._engine.emu_start(self._engine.reg_read(_RIP), self._nowhere)
         except uc.UcError as error:
             if self._reason is None:  # an exception the engine has no vector for
                 self._stop(Stop.FAULT)
                 rip = self._engine.reg_read(_RIP)
                 self.fault = Fault(13, rip, 0, str(error))
         finally:
-            self._running = False
-            if counter is not None:
-                self._engine.hook_del(counter)
+            with self._lock:
+                self._running = False
         if self._error is not None:
             error_, self._error = self._error, None
             raise error_
@@ -235,16 +278,18 @@ class Cpu:
         threading.Thread(target=self._nudge, daemon=True).start()
 
     def _nudge(self) -> None:
-        for _ in range(500):
-            if self._running:
-                self._engine.emu_stop()
-            if not self._asked.wait(0):
-                return
-            threading.Event().wait(_NUDGE)
+        while True:
+            with self._lock:
+                if not self._asked.is_set():
+                    return
+                if self._running:
+                    self._engine.emu_stop()
+            time.sleep(_NUDGE)
 
     def clear(self) -> None:
-        """Forget that :meth:`ask` was called."""
-        self._asked.clear()
+        """Forget that :meth:`ask` was called. No later run is stopped by that call."""
+        with self._lock:
+            self._asked.clear()
 
     def registers(self) -> dict[str, int]:
         """All general registers and rip by their lower-case names."""
@@ -319,10 +364,11 @@ class Cpu:
             return "execute"
         if page is not None and not page.write:
             return "write"
-        from .disassemble import writes_memory
+        from .disassemble import writes_to
 
         code = self.memory.try_read(rip, 15) or self.memory.try_read(rip, 0x1000 - (rip & 0xFFF))
-        return "write" if code and writes_memory(code[:15], rip) else "read"
+        writes = bool(code) and writes_to(code[:15], self.registers(), address)
+        return "write" if writes else "read"
 
     def _on_cpuid(self, engine: Any, _data: Any) -> int:
         leaf = engine.reg_read(_RAX) & 0xFFFFFFFF
@@ -341,6 +387,10 @@ class Cpu:
 
     def _on_special(self, engine: Any, address: int, size: int, _data: Any) -> None:
         code = self.memory.try_read(address, size) or b""
+        if len(code) >= 3 and code[-2] == 0xC7 and code[-1] >= 0xF0:
+            self.fault = Fault(6, address)
+            self._stop(Stop.FAULT)
+            return
         if code == b"\x0f\x31" or code == b"\x0f\x01\xf9":
             self._ticks += 100
             engine.reg_write(_RAX, self._ticks & 0xFFFFFFFF)
@@ -357,13 +407,10 @@ class Cpu:
             return
         engine.reg_write(_RIP, address + size)
 
-    def _count(self) -> Any:
-        return self._engine.hook_add(uc.UC_HOOK_CODE, self._on_instruction)
-
     def _on_instruction(self, _engine: Any, _address: int, _size: int, _data: Any) -> None:
-        if self.budget is not None:
-            self.budget -= 1
-            if self.budget < 0:
+        if self._budget is not None:
+            self._budget -= 1
+            if self._budget < 0:
                 self._stop(Stop.BUDGET)
 
 
