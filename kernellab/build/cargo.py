@@ -120,7 +120,11 @@ def _build(
             run.again()
         with cache.trouble():
             workspace.keep_lock(place, crate)
-            _finish(run, place, key)
+            paths = [
+                linker_map.ItemPath(crate.file_name, each.first, each.last, each.path)
+                for each in crate.impls
+            ]
+            _finish(run, place, key, paths)
     if store.count() % 64 == 0:
         store.prune()
     found = store.load(key, release=release)
@@ -183,10 +187,11 @@ def build_folder(
     return dataclasses.replace(found, cached=run.fresh, seconds=seconds)
 
 
-def _finish(run: _Run, place: Path, key: str) -> None:
+def _finish(run: _Run, place: Path, key: str, paths: Sequence[linker_map.ItemPath] = ()) -> None:
     data, pdb = image.stamp(run.image.read_bytes(), run.pdb.read_bytes())
     written = workspace.map_of(place)
     names = linker_map.shorten(written.read_text(encoding="utf-8", errors="replace"))
+    names += linker_map.paths_text(paths)
     beside = {run.pdb.name: pdb, linker_map.path_for(run.pdb).name: names.encode()}
     store.save(key, run.name, data, beside, run.diagnostics)
 

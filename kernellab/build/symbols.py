@@ -33,6 +33,7 @@ class Symbols:
         self._cache: Any = None
         self._names: dict[int, str] = {}
         self._addresses: list[int] = []
+        self._paths: list[linker_map.ItemPath] = []
         self._opened = False
         self._known: dict[int, list[Frame]] = {}
 
@@ -73,19 +74,24 @@ class Symbols:
         for index, location in enumerate(found):
             last = index == len(found) - 1
             name = self._names.get(location.sym_addr) if last else None
-            frames.append(
-                Frame(
-                    rva=rva,
-                    function=name or readable(location.symbol or ""),
-                    file=short_path(location.full_path or ""),
-                    line=location.line or 0,
-                    inlined=not last,
-                )
-            )
+            file, line = short_path(location.full_path or ""), location.line or 0
+            function = name or self._item(readable(location.symbol or ""), file, line)
+            frames.append(Frame(rva=rva, function=function, file=file, line=line, inlined=not last))
         if not frames:
             near = self._nearest(rva)
             return [Frame(rva=rva, function=near)] if near else []
         return frames
+
+    def _item(self, name: str, file: str, line: int) -> str:
+        """``hello::{impl#0}::init`` by the source's own words: ``<Module as …>::init``."""
+        impl = _NUMBERED.search(name)
+        if impl is None:
+            return name
+        around = [p for p in self._paths if p.file == file and p.first <= line <= p.last]
+        if not around:
+            return name
+        inner = max(around, key=lambda each: each.first)
+        return inner.path + name[impl.end() :]
 
     def _nearest(self, rva: int) -> str:
         # Only the library's own functions, which have no line tables: from one public to the next.
@@ -106,6 +112,7 @@ class Symbols:
         names = linker_map.read(self.path) or pdb.publics(self.path)
         self._names = {rva: demangle(name) for rva, name in names.items()}
         self._addresses = sorted(self._names)
+        self._paths = linker_map.read_paths(self.path)
 
 
 def symbolize(frames: Sequence[Frame], images: Mapping[str, Symbols]) -> tuple[Frame, ...]:
@@ -135,6 +142,7 @@ def symbolize(frames: Sequence[Frame], images: Mapping[str, Symbols]) -> tuple[F
 _ENUM: Final = re.compile(r"enum2\$<((?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*?) ?>")
 _REFERENCE: Final = re.compile(r"\b(?:ref|ptr_const)\$<((?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*?) ?>")
 _SLICE: Final = re.compile(r"\bslice2\$<((?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*?) ?>")
+_NUMBERED: Final = re.compile(r"^[\w:]*\{impl#\d+\}")
 _IMPL: Final = re.compile(r"\bimpl\$(\d+)")
 _CLOSURE: Final = re.compile(r"\bclosure_env\$(\d+)|\bclosure\$(\d+)")
 

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -44,6 +44,17 @@ class TemplateLike(Protocol):
     def files(self) -> Iterator[tuple[str, bytes]]: ...
 
 
+class ImplLike(Protocol):
+    """An ``impl`` block in a crate's source: its lines and how its items' paths begin."""
+
+    @property
+    def first(self) -> int: ...
+    @property
+    def last(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+
+
 class CrateLike(Protocol):
     """What a build needs of a crate (``kernellab.crate.Crate``)."""
 
@@ -59,6 +70,8 @@ class CrateLike(Protocol):
     def template(self) -> TemplateLike: ...
     @property
     def supplied(self) -> int: ...
+    @property
+    def impls(self) -> Sequence[ImplLike]: ...
     @property
     def key(self) -> str: ...
 

@@ -18,7 +18,7 @@ from ..errors import UsageError
 from . import toml
 from .dependencies import Dependency
 from .names import validate_name
-from .rust_source import crate_attributes, words
+from .rust_source import Impl, crate_attributes, impl_blocks, words
 from .template import DRIVER, Template, load_template, member_path
 
 #: What a notebook cell's source is called in messages and frames.
@@ -36,8 +36,9 @@ class Crate:
 
     ``files`` are its own files (relative path, text): ``Cargo.toml`` and the source under
     ``file_name``; the framework's come from ``template``. ``supplied`` is how many characters
-    were put before the source's line 1. ``key`` is the SHA-256 of everything here, the
-    template included, in hexadecimal. ``root`` is where it was written, if it was.
+    were put before the source's line 1, ``impls`` the source's ``impl`` blocks. ``key`` is the
+    SHA-256 of everything here, the template included, in hexadecimal. ``root`` is where it
+    was written, if it was.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Crate:
     files: Mapping[str, str] = field(repr=False)
     supplied: int
     key: str
+    impls: tuple[Impl, ...] = field(repr=False)
     root: Path | None = None
 
 
@@ -86,7 +88,8 @@ def write_crate(
     manifest = toml.dumps(_manifest(name, file_name, dependencies, loaded))
     files = {"Cargo.toml": manifest, file_name: f"{before}{source}{after}"}
     key = hashlib.sha256(json.dumps([loaded.digest, name, files]).encode()).hexdigest()
-    crate = Crate(name, file_name, dependencies, loaded, files, len(before), key, root)
+    impls = tuple(impl_blocks(source))
+    crate = Crate(name, file_name, dependencies, loaded, files, len(before), key, impls, root)
     if root is not None:
         _write(crate, root)
     return crate

@@ -8,7 +8,9 @@ string or a comment does not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 _TOKEN = re.compile(
     r"""
@@ -32,6 +34,11 @@ def tokens(source: str) -> Iterator[tuple[str, str]]:
 
     Comments and white space are left out. Unfinished strings and comments end with the text.
     """
+    return ((kind, source[start:end]) for kind, start, end in _scan(source))
+
+
+def _scan(source: str) -> Iterator[tuple[str, int, int]]:
+    """The kind of each token, and where it starts and ends."""
     at = 0
     while at < len(source):
         match = _TOKEN.match(source, at)
@@ -45,9 +52,9 @@ def tokens(source: str) -> Iterator[tuple[str, str]]:
         elif kind == "raw":
             end = source.find('"' + match["hashes"], at)
             at = len(source) if end < 0 else end + 1 + len(match["hashes"])
-            yield "string", source[match.start() : at]
+            yield "string", match.start(), at
         elif kind not in ("space", "line"):
-            yield kind, match.group()
+            yield kind, match.start(), at
 
 
 def _block_end(source: str, at: int) -> int:
@@ -87,3 +94,89 @@ def crate_attributes(source: str) -> frozenset[str]:
 def words(source: str) -> frozenset[str]:
     """Every identifier and keyword outside comments and literals."""
     return frozenset(text for kind, text in tokens(source) if kind == "word")
+
+
+@dataclass(frozen=True, slots=True)
+class Impl:
+    """An ``impl`` block: its first and last line (from 1), and how its items' paths begin.
+
+    ``path`` is ``<Module as KernelModule>`` for a trait's, ``Module`` for a type's own.
+    """
+
+    first: int
+    last: int
+    path: str
+
+
+#: What stands before an ``impl`` that is an item; elsewhere it is ``impl Trait``, a type.
+_BEFORE_ITEM: Final = frozenset(["", "}", "{", ";", "]", "unsafe", "default"])
+
+#: Most tokens between ``impl`` and its brace.
+_HEADER: Final = 1000
+
+
+def impl_blocks(source: str) -> list[Impl]:
+    """The source's ``impl`` blocks. Compilers number them in debug information; people do not."""
+    spans = [(source[start:end], start) for _kind, start, end in _scan(source)]
+    texts = [text for text, _start in spans]
+    closings = _closings(texts)
+    found = []
+    for index, text in enumerate(texts):
+        if text != "impl" or (texts[index - 1] if index else "") not in _BEFORE_ITEM:
+            continue
+        header = range(index, min(index + _HEADER, len(texts)))
+        opening = next((i for i in header if texts[i] in "{;"), None)
+        if opening is None or texts[opening] != "{":
+            continue
+        path = _impl_path(texts[index + 1 : opening])
+        closing = closings.get(opening)
+        if path and closing is not None:
+            first = source.count("\n", 0, spans[index][1]) + 1
+            found.append(Impl(first, source.count("\n", 0, spans[closing][1]) + 1, path))
+    return found
+
+
+def _closings(texts: Sequence[str]) -> dict[int, int]:
+    """Where each brace that is opened is closed, by index."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for index, text in enumerate(texts):
+        if text == "{":
+            opened.append(index)
+        elif text == "}" and opened:
+            found[opened.pop()] = index
+    return found
+
+
+def _impl_path(header: Sequence[str]) -> str:
+    """The path from what stands between ``impl`` and ``{``."""
+    header = list(header)
+    if header[:1] == ["<"]:
+        del header[: _past_generics(header)]
+    if "where" in header:
+        header = header[: header.index("where")]
+    for index, text in enumerate(header):
+        # Not the ``for`` of ``for<'a> Fn(&'a T)``.
+        if text == "for" and header[index + 1 : index + 2] != ["<"]:
+            return f"<{_joined(header[index + 1 :])} as {_joined(header[:index])}>"
+    return _joined(header)
+
+
+def _past_generics(header: Sequence[str]) -> int:
+    depth = 0
+    for index, text in enumerate(header):
+        if text == ">" and header[index - 1] != "-":
+            depth -= 1
+        depth += text == "<"
+        if not depth:
+            return index + 1
+    return len(header)
+
+
+def _joined(texts: Sequence[str]) -> str:
+    out = ""
+    for text in texts:
+        tight = not out or not (out[-1].isalnum() and text[0].isalnum())
+        out += text if tight else f" {text}"
+        out += " " if text == "," else ""
+    return out

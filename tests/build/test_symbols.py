@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,28 @@ def test_inlined_functions_come_first(driver: BuildResult) -> None:
         if len(stack) == 2 and stack[0].function == "hello::inlined" and stack[0].line == CALLED
     }
     assert stack == (("inlined", "cell", CALLED, True), ("init", "cell", 9, False))
+
+
+CLONE = """
+impl Clone for Module {
+    #[inline(always)]
+    fn clone(&self) -> Self { called(7); Module }
+}
+"""
+
+
+def test_an_inlined_method_is_named_by_its_impl(make: Callable[..., BuildResult]) -> None:
+    source = SOURCE.replace("inlined(1);", "let _ = Module.clone();") + CLONE
+    result = make(source)
+    symbols = Symbols(result.pdb)
+    start = named(result, "KernelModule$GT$4init")
+    inlined = {
+        (stack[0].function, stack[0].line)
+        for stack in map(symbols.lookup, range(start, start + 200))
+        if len(stack) == 2 and stack[0].file == "cell"
+    }
+    line = next(n for n, text in enumerate(source.splitlines(), 1) if "fn clone" in text)
+    assert inlined == {("<Module as Clone>::clone", line)}
 
 
 def test_a_return_address_is_the_line_of_its_call(driver: BuildResult) -> None:

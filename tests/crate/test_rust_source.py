@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernellab.crate.rust_source import crate_attributes, tokens, words
+from kernellab.crate.rust_source import Impl, crate_attributes, impl_blocks, tokens, words
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,38 @@ def test_a_large_source_takes_no_time() -> None:
     source = "/* " * 50_000 + "'" * 50_000 + '"' * 50_001
     assert "no_std" not in crate_attributes(source)
     assert words("x '" * 100_000) == {"x"}
+    assert impl_blocks("impl A { " * 30_000) == []
+    assert impl_blocks("unsafe impl < " * 30_000) == []
+
+
+SOURCE = """
+impl KernelModule for Module {
+    fn init() -> impl Sized { if true { 1 } else { 2 } } // impl X for Y {
+}
+#[cfg(any())]
+unsafe impl<'a, T: Into<u8>, const N: usize> Send for Buffer<'a, T, N> where T: Copy {}
+impl Module { fn f(x: impl Fn(), y: &impl Fn()) { struct I; impl Drop for I {
+    fn drop(&mut self) {} } } }
+impl<F> Call for F where F: for<'a> Fn(&'a u8) -> u8 {}
+impl From<for<'a> fn(&'a u8)> for Module {}
+mod deep { impl super::Module { } }
+"""
+
+
+def test_impl_blocks() -> None:
+    assert impl_blocks(SOURCE) == [
+        Impl(2, 4, "<Module as KernelModule>"),
+        Impl(6, 6, "<Buffer<'a, T, N> as Send>"),
+        Impl(7, 8, "Module"),
+        Impl(7, 8, "<I as Drop>"),
+        Impl(9, 9, "<F as Call>"),
+        Impl(10, 10, "<Module as From<for<'a>fn(&'a u8)>>"),
+        Impl(11, 11, "super::Module"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "source", ["impl", "impl {", "impl X", "impl X {", "impl<", "impl X;", "}"]
+)
+def test_impl_blocks_that_are_not_finished(source: str) -> None:
+    assert impl_blocks(source) == []
