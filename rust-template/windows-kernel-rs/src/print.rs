@@ -30,24 +30,28 @@ impl<F: FnMut(&[u8])> Pieces<F> {
 
     fn flush(&mut self) {
         if self.used != 0 {
-            (self.emit)(&self.buffer[..self.used]);
+            (self.emit)(self.buffer.get(..self.used).unwrap_or_default());
             self.used = 0;
         }
     }
 
+    /// Nothing here can panic, which keeps the code for panics about strings out of drivers
+    /// that do not need it (7 KB).
     fn push(&mut self, mut text: &str) {
         while !text.is_empty() {
-            let room = LIMIT - self.used;
-            let mut take = room.min(text.len());
+            let mut take = text.len().min(LIMIT - self.used.min(LIMIT));
             while !text.is_char_boundary(take) {
                 take -= 1;
             }
+            let free = self.buffer.get_mut(self.used..self.used + take);
+            let (Some((now, later)), Some(free)) = (text.split_at_checked(take), free) else {
+                return;
+            };
             if take == 0 {
                 self.flush();
                 continue;
             }
-            let (now, later) = text.split_at(take);
-            self.buffer[self.used..self.used + take].copy_from_slice(now.as_bytes());
+            free.copy_from_slice(now.as_bytes());
             self.used += take;
             text = later;
         }

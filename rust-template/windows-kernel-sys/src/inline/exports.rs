@@ -96,6 +96,8 @@ unsafe extern "system" {
 
 #[cfg_attr(windows, link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
+    /// Touches the pages of a large stack frame, in order. The compiler calls it, not you.
+    pub fn __chkstk();
     /// The type of driver objects.
     pub static IoDriverObjectType: *mut POBJECT_TYPE;
     /// The type of device objects.

@@ -1,0 +1,137 @@
+"""The workspace by itself: generated files up to date, formatted, without warnings, tested."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kernellab.build import Toolchain
+
+_NO_NETWORK = re.compile(r"failed to (get|download|fetch)|offline|network|resolve host", re.I)
+
+
+def _run(command: Sequence[str | Path], cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+
+
+@pytest.fixture(scope="session")
+def target(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A target folder outside the checkout."""
+    return str(tmp_path_factory.mktemp("target"))
+
+
+@pytest.mark.slow
+def test_generated_files_are_up_to_date(toolchain: Toolchain, template: Path) -> None:
+    """The one command that regenerates, in its checking form."""
+    target = str(template / "target" / "tools")  # kept: it takes half a minute to compile
+    manifest = template / "tools" / "bindgen" / "Cargo.toml"
+    arguments = ["run", "--locked", "--quiet", "--target", toolchain.host]
+    command: list[str | Path] = [
+        toolchain.cargo,
+        *arguments,
+        "--manifest-path",
+        manifest,
+        "--",
+        "--check",
+    ]
+    answer = _run(command, template.parent, RUSTC=str(toolchain.rustc), CARGO_TARGET_DIR=target)
+    if answer.returncode and _NO_NETWORK.search(answer.stderr):
+        pytest.skip("the generator's crates cannot be downloaded here")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_formatted(template: Path) -> None:
+    cargo = shutil.which("cargo")
+    if cargo is None or _run([cargo, "fmt", "--version"], template).returncode:
+        pytest.skip("no rustfmt")
+    for folder in (template, template / "tools" / "bindgen"):
+        answer = _run([cargo, "fmt", "--all", "--check"], folder)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def _clippy(cargo: Path | str, *arguments: str, cwd: Path, **env: str) -> None:
+    answer = _run([cargo, "clippy", "--offline", *arguments, "--", "-Dwarnings"], cwd, **env)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_no_warnings_for_the_kernel(toolchain: Toolchain, template: Path, target: str) -> None:
+    """Clippy on what is built into drivers, with the compiler that builds them."""
+    driver = toolchain.rustc.with_name("clippy-driver" + toolchain.rustc.suffix)
+    if not driver.is_file() or not driver.with_name("cargo-clippy" + driver.suffix).is_file():
+        pytest.skip(f"no clippy beside {toolchain.rustc}")
+    flags = f"--sysroot={toolchain.sysroot}" if toolchain.sysroot else ""
+    path = os.pathsep.join([str(driver.parent), os.environ.get("PATH", "")])
+    _clippy(
+        toolchain.cargo,
+        cwd=template,
+        PATH=path,
+        RUSTC=str(toolchain.rustc),
+        RUSTFLAGS=flags,
+        CARGO_TARGET_DIR=target,
+    )
+
+
+def _host_cargo(template: Path, *tool: str) -> tuple[str, str]:
+    """A cargo that can do ``tool``, and its host's name."""
+    cargo, rustc = shutil.which("cargo"), shutil.which("rustc")
+    if cargo is None or rustc is None or _run([cargo, *tool], template).returncode:
+        pytest.skip(f"no cargo {tool[0]}")
+    found = re.search(r"host: (\S+)", _run([rustc, "-vV"], template).stdout)
+    assert found
+    return cargo, found[1]
+
+
+def test_no_warnings_on_this_computer(template: Path, target: str) -> None:
+    """Clippy on the unit tests and on the generator."""
+    cargo, host = _host_cargo(template, "clippy", "--version")
+    libraries = ["-p", "windows-kernel-rs", "-p", "windows-kernel-sys"]
+    _clippy(
+        cargo, "--all-targets", "--target", host, *libraries, cwd=template, CARGO_TARGET_DIR=target
+    )
+
+
+def test_unit_tests(template: Path, target: str) -> None:
+    """What needs no kernel: errors, splitting of text, the allocator, IRPs, lists."""
+    cargo, host = _host_cargo(template, "version")
+    libraries = ["-p", "windows-kernel-rs", "-p", "windows-kernel-sys", "--lib"]
+    command: list[str | Path] = [cargo, "test", "--offline", "--target", host, *libraries]
+    answer = _run(command, template, CARGO_TARGET_DIR=target)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    passed = sum(map(int, re.findall(r"(\d+) passed", answer.stdout)))
+    assert passed >= 26
+
+
+def test_the_example_builds_with_plain_cargo(
+    toolchain: Toolchain, template: Path, target: str
+) -> None:
+    """As README.md says, without kernellab's own build."""
+    answer = _run(
+        [toolchain.cargo, "build", "--offline", "--locked", "--release"],
+        template,
+        RUSTC=str(toolchain.rustc),
+        RUSTFLAGS=f"--sysroot={toolchain.sysroot}" if toolchain.sysroot else "",
+        CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_LINKER=str(toolchain.linker),
+        CARGO_TARGET_DIR=target,
+    )
+    assert answer.returncode == 0, answer.stderr
+    image = Path(target) / "x86_64-pc-windows-msvc" / "release" / "driver.dll"
+    assert image.read_bytes()[:2] == b"MZ"
+    assert image.with_suffix(".pdb").is_file()
+
+
+def test_no_registry_is_needed_for_drivers(template: Path) -> None:
+    lock = (template / "Cargo.lock").read_text()
+    assert "source =" not in lock
