@@ -77,6 +77,9 @@ def warm(
     ``crate`` is any small driver (``kernellab.crate.sample_crate()``). Costs milliseconds when
     all is there. Errors as for :func:`build`.
     """
+    toolchain = toolchain or find_toolchain()
+    if not workspace.is_ready(workspace.place_for(crate, toolchain)):
+        store.forget(_key(crate, toolchain, release))  # a stored driver says nothing of these
     build(crate, release=release, toolchain=toolchain, progress=progress, cancel=cancel)
 
 

@@ -94,6 +94,11 @@ def save(
         (folder / _RESULT).write_text(json.dumps(saved), encoding="utf-8")
 
 
+def forget(key: str) -> None:
+    """Delete what is stored under ``key``."""
+    cache.remove(_place(key))
+
+
 def prune(keep: int = KEEP) -> None:
     """Delete the drivers that were not used for longest until the rest fits ``keep`` bytes."""
     root = cache.cache_root() / "drivers"

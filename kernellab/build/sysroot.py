@@ -11,16 +11,22 @@ import threading
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from ..errors import ToolchainError
 from . import cache, process
 from .cache import Progress
 from .toolchain import TARGET, Toolchain, builtins_source
 
+_CRATES: Final = ("core", "compiler_builtins", "alloc")
+
 
 def is_ready(toolchain: Toolchain) -> bool:
     """Whether nothing is left to build: the folder appears by a rename, complete or not at all."""
-    return toolchain.sysroot is None or _library(toolchain.sysroot).is_dir()
+    if toolchain.sysroot is None:
+        return True
+    library = _library(toolchain.sysroot)
+    return all((library / f"lib{name}.rlib").is_file() for name in _CRATES)
 
 
 def ensure(
@@ -45,6 +51,7 @@ def ensure(
         if is_ready(toolchain):
             return
         cache.clean_all(parent)
+        cache.remove(toolchain.sysroot)  # somebody deleted a part of it
         with cache.trouble(), cache.new_folder(toolchain.sysroot) as folder:
             _build(toolchain, folder, progress, cancel)
 

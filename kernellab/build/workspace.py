@@ -78,13 +78,18 @@ class CrateLike(Protocol):
 
 def place_for(crate: CrateLike, toolchain: Toolchain) -> Path:
     """The workspace's folder for this crate and toolchain."""
-    return cache.cache_root() / "work" / f"{crate.template.digest[:16]}-{toolchain.key}"
+    return _place(f"{crate.template.digest[:16]}-{toolchain.key}")
 
 
 def place_for_folder(folder: Path, toolchain: Toolchain) -> Path:
     """The same for a crate of the user's own, which stays where it is."""
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    return cache.cache_root() / "work" / f"{name}-{toolchain.key}"
+    return _place(f"{name}-{toolchain.key}")
+
+
+def _place(name: str) -> Path:
+    # Cargo and rustc speak of the folder they are in by its real name, without symbolic links.
+    return (cache.cache_root() / "work" / name).resolve()
 
 
 def lock_of(place: Path) -> Path:
@@ -95,6 +100,11 @@ def lock_of(place: Path) -> Path:
 def map_of(place: Path) -> Path:
     """Where the linker writes its map."""
     return place / "driver.map"
+
+
+def is_ready(place: Path) -> bool:
+    """Whether the workspace was laid out, and something was built in it."""
+    return (place / _READY).is_file() and (place / "target").is_dir()
 
 
 def prepare(place: Path, crate: CrateLike) -> None:

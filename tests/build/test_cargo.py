@@ -303,3 +303,8 @@ def test_warm_builds_the_framework(
     assert "compiled windows_kernel_rs" in said
     place = workspace.place_for(crate_of(), toolchain)
     assert (place / "target").is_dir()
+    # A stored driver is no sign of a compiled framework.
+    shutil.rmtree(place)
+    warm(crate_of())
+    assert (place / "target").is_dir()
+    warm(crate_of(), progress=lambda *_: pytest.fail("was compiled again"))

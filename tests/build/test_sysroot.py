@@ -71,6 +71,19 @@ def test_a_fresh_one(
     assert text.encode() in one.sys.read_bytes()
 
 
+def test_one_with_a_part_missing_is_not_used(toolchain: Toolchain, tmp_path: Path) -> None:
+    if toolchain.sysroot is None:
+        pytest.skip("the Windows target is installed here")
+    copy = tmp_path / "sysroot"
+    library = copy / "lib" / "rustlib" / TARGET / "lib"
+    library.mkdir(parents=True)
+    for name in ("core", "compiler_builtins"):
+        (library / f"lib{name}.rlib").touch()
+    assert not sysroot.is_ready(dataclasses.replace(toolchain, sysroot=copy))
+    (library / "liballoc.rlib").touch()
+    assert sysroot.is_ready(dataclasses.replace(toolchain, sysroot=copy))
+
+
 def test_an_interrupted_one_is_not_used(empty: Toolchain) -> None:
     assert empty.sysroot is not None
     running = subprocess.Popen(

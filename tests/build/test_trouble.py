@@ -120,6 +120,19 @@ def test_after_no_room_the_same_cell_builds(
     assert make().sys.is_file()
 
 
+def test_a_folder_behind_a_symbolic_link(
+    make: Builder, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(own_cache, target_is_directory=True)
+    monkeypatch.setenv("KERNELLAB_CACHE", str(tmp_path / "link"))
+    result = make()
+    assert not result.cached and str(tmp_path).encode() not in result.sys.read_bytes()
+    with pytest.raises(BuildError) as caught:
+        make(HELLO.replace("Ok(Module)", "Ok(Modul)"))
+    assert str(tmp_path) not in "".join(d.text for d in caught.value.diagnostics)
+    assert caught.value.diagnostics[0].file == "cell"
+
+
 def test_doctor_and_setup_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = tmp_path / "no folder"
     blocked.touch()
