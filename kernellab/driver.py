@@ -126,6 +126,11 @@ class Driver:
             error.driver = self
         self._set_state(state)
 
+    def _stopped(self) -> None:
+        """Its machine has stopped; who was loading learns why from its own error."""
+        if self.state == "running":
+            self._set_state("gone")
+
     def _gone(self) -> None:
         if self.state in ("running", "loading"):
             self._set_state("gone")

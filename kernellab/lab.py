@@ -247,6 +247,12 @@ class Target:
             self.close()
             raise TargetLost(f"the target {self.name!r} speaks protocol {version!r}, not 1")
 
+    def _stop(self, reason: str) -> None:
+        """The machine has stopped: no driver on it runs any more."""
+        self._stopped = self._stopped or reason
+        for driver in list(self.drivers.values()):
+            driver._stopped()
+
     def _restart(self) -> None:
         self._endpoint.stop(grace=0.1)
         self._session.close()
@@ -287,30 +293,28 @@ class Target:
             raise self._typed(failed.failure) from None
         except TargetTimeout:
             # The endpoint itself hangs: nothing more will come from it.
-            self._stopped = self._stopped or "the target hung"
+            self._stop("the target hung")
             self._endpoint.stop(grace=0.1)
             raise
         except TargetLost as lost:
-            self._stopped = self._stopped or "the target was lost"
+            self._stop("the target was lost")
             words = self._endpoint.last_words()
             raise TargetLost(f"{lost}{': ' + words if words else ''}") from None
 
     def _interrupt(self, answer: Callable[[], object]) -> None:
         """Stop driver code that runs; end the endpoint when it does not react."""
-        self._stopped = "interrupted"
         try:
             self._session.start("interrupt").forget()
-            answer()
-            self._stopped = ""  # the request was done before the interrupt came
+            answer()  # where this succeeds, the request was done before the interrupt came
         except RequestFailed as failed:
             if failed.failure.kind == "interrupted":
+                self._stop("interrupted")
                 frames = self._symbolize(failed.failure.frames)
                 self._publish(
                     [ErrorEvent(error="interrupted", message="interrupted", frames=frames)]
                 )
-            else:
-                self._stopped = ""
         except (TargetLost, TargetTimeout, KeyboardInterrupt):
+            self._stop("interrupted")
             self._endpoint.stop(grace=0)
 
     def _typed(self, failure: Failure) -> KernelLabError:
@@ -325,13 +329,13 @@ class Target:
         if kind == "bugcheck":
             return self._bugcheck_error(message)
         if kind == "timeout":
-            self._stopped = "timed out"
+            self._stop("timed out")
             return TargetTimeout(_with_place(message, frames), frames=frames)
         if kind == "interrupted":
-            self._stopped = "interrupted"
+            self._stop("interrupted")
             return TargetStopped(_with_place(message, frames))
         if kind == "stopped":
-            self._stopped = self._stopped or message
+            self._stop(message)
             return TargetStopped(message)
         if kind == "unsupported":
             return Unsupported(message)
@@ -365,7 +369,8 @@ class Target:
             elif isinstance(event, Violation):
                 self.violations.append(event)
             elif isinstance(event, BugcheckEvent):
-                self.bugcheck, self._stopped = event, event.name
+                self.bugcheck = event
+                self._stop(event.name)
             elif isinstance(event, Dropped):
                 for driver in self.drivers.values():
                     driver.log.count_lost(event.count)

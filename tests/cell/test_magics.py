@@ -1,0 +1,315 @@
+"""``%%rustdriver`` in a real IPython kernel: what a notebook gets, well and not well."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import pytest
+from jupyter_client.manager import KernelManager
+
+from tests.drivers import driver_source
+
+HELLO = driver_source('println!("hello from {}", "the kernel");')
+LOOP = driver_source("loop { core::hint::spin_loop(); }")
+
+
+@dataclass
+class Result:
+    """What came back from one executed cell."""
+
+    status: str
+    name: str = ""
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    traceback: str = ""
+
+    @property
+    def text(self) -> str:
+        """All text that the cell shows, the newest of each display."""
+        return "\n".join(o.get("text/plain", "") for o in self.outputs)
+
+    @property
+    def html(self) -> str:
+        return "\n".join(o.get("text/html", "") for o in self.outputs)
+
+
+class Notebook:
+    """A kernel with the extension loaded."""
+
+    def __init__(self) -> None:
+        self.manager = KernelManager(kernel_name="python3", transport="ipc")
+        self.manager.start_kernel()
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+        self.shown: dict[str, dict[str, Any]] = {}
+        assert self.run("%load_ext kernellab").status == "ok"
+
+    def start(self, code: str) -> str:
+        message: str = self.client.execute(code)
+        return message
+
+    def finish(self, message: str, timeout: float = 120) -> Result:
+        result = Result("")
+        end = time.monotonic() + timeout
+        while True:
+            got = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
+            if got["parent_header"].get("msg_id") != message:
+                continue
+            kind, content = got["msg_type"], got["content"]
+            if kind in ("display_data", "execute_result", "update_display_data"):
+                self._show(result, content, update=kind == "update_display_data")
+            elif kind == "stream":
+                result.outputs.append({"text/plain": content["text"]})
+            elif kind == "error":
+                result.name = content["ename"]
+                result.traceback = "\n".join(content["traceback"])
+            elif kind == "status" and content["execution_state"] == "idle":
+                break
+        while True:
+            reply = self.client.get_shell_msg(timeout=30)
+            if reply["parent_header"].get("msg_id") == message:
+                result.status = reply["content"]["status"]
+                return result
+
+    def _show(self, result: Result, content: dict[str, Any], *, update: bool) -> None:
+        ident = content.get("transient", {}).get("display_id")
+        if update and ident in self.shown:
+            self.shown[ident].clear()
+            self.shown[ident].update(content["data"])
+            return
+        data = dict(content["data"])
+        if ident:
+            self.shown[ident] = data
+        result.outputs.append(data)
+
+    def run(self, code: str) -> Result:
+        return self.finish(self.start(code))
+
+    def run_ok(self, code: str) -> Result:
+        result = self.run(code)
+        assert result.status == "ok", result.traceback + result.text
+        return result
+
+    def value(self, expression: str) -> str:
+        result = self.run(f"print({expression})")
+        assert result.status == "ok", result.traceback
+        return result.text.strip()
+
+    def family(self) -> list[psutil.Process]:
+        """The kernel's process and everything it started."""
+        provider = self.manager.provisioner
+        assert provider is not None
+        kernel = psutil.Process(provider.pid)  # type: ignore[attr-defined]
+        return [kernel, *kernel.children(recursive=True)]
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Notebook]:
+    notebook = Notebook()
+    yield notebook
+    notebook.close()
+
+
+@pytest.fixture
+def notebook(shared: Notebook) -> Notebook:
+    """The module's kernel; each test ends with a cell that has to work."""
+    return shared
+
+
+def gone(processes: list[psutil.Process], seconds: float = 5.0) -> list[psutil.Process]:
+    """Those of ``processes`` that are still there after up to ``seconds``."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return alive
+
+
+def test_cell_runs_and_binds_the_driver(notebook: Notebook) -> None:
+    result = notebook.run(f"%%rustdriver hello\n{HELLO}")
+    assert result.status == "ok", result.traceback
+    assert "hello from the kernel" in result.text
+    assert "hello from the kernel" in result.html
+    assert any("application/vnd.jupyter.widget-view+json" in o for o in result.outputs)
+    assert notebook.value("hello.state, hello.log.lines") == "running ['hello from the kernel']"
+    notebook.run_ok("hello.unload()")
+    assert "bye" in result.text  # the cell's saved form followed
+
+
+def test_running_again_replaces_the_driver(notebook: Notebook) -> None:
+    for n in range(2):
+        source = HELLO.replace("hello from", f"number {n} from")
+        notebook.run_ok(f"%%rustdriver again\n{source}")
+    assert notebook.value("again.log.lines") == "['number 1 from the kernel']"
+    assert notebook.value("[d['name'] for d in again.target.status()['drivers']]") == "['again']"
+
+
+def test_compile_error_speaks_of_the_cell(notebook: Notebook) -> None:
+    broken = HELLO.replace("println!(", "printnl!(", 1)
+    result = notebook.run(f"%%rustdriver broken\n{broken}")
+    assert (result.status, result.name) == ("error", "BuildError")
+    shown = result.text + result.html + result.traceback
+    assert "cannot find macro" in shown
+    assert re.search(r"cell:8:\d+", result.text)  # line 1 is the magic's own
+    assert not re.search(r"/tmp|/root|/home|\.cache|crates/", shown)
+    assert "Traceback" not in result.traceback
+    notebook.run_ok(f"%%rustdriver broken\n{HELLO}")
+
+
+def test_warnings_are_shown_and_the_driver_runs(notebook: Notebook) -> None:
+    source = driver_source("let unused = 3;")
+    result = notebook.run(f"%%rustdriver warned\n{source}")
+    assert result.status == "ok"
+    assert "unused variable" in result.text
+    assert "<details" in result.html
+
+
+def test_nothing_to_run_says_what_to_add(notebook: Notebook) -> None:
+    result = notebook.run("%%rustdriver empty\nfn f() {}\n")
+    assert (result.status, result.name) == ("error", "BuildError")
+    assert "kernel_module!" in result.text + result.traceback
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("", "needs a name"),
+        ("a/b", "a/b"),
+        ("..", ".."),
+        ("CON", "CON"),
+        ("x" * 80, "64"),
+        ("hello --target mars", "mars"),
+        ("hello --release=1", "release"),
+        ('hello --dep "nover"', "version"),
+    ],
+)
+def test_bad_lines(notebook: Notebook, line: str, says: str) -> None:
+    result = notebook.run(f"%%rustdriver {line}\n{HELLO}")
+    assert (result.status, result.name) == ("error", "UsageError")
+    assert says in result.traceback
+    assert len(result.traceback.splitlines()) < 60
+
+
+def test_bug_check_pane_and_the_next_cell(notebook: Notebook) -> None:
+    source = driver_source("let v = unsafe { core::ptr::null::<u32>().read_volatile() };")
+    result = notebook.run(f"%%rustdriver bad\n{source}")
+    assert (result.status, result.name) == ("error", "Bugcheck")
+    assert "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED" in result.text
+    assert re.search(r"> +8 \|.*read_volatile", result.text)
+    assert "0x0000007E" in result.html
+    assert notebook.value("bad.state") == "bug check"
+    allowed = notebook.run(f"%%rustdriver bad --allow-failure\n{source}")
+    assert allowed.status == "ok"
+    notebook.run_ok(f"%%rustdriver hello\n{HELLO}")
+
+
+def test_hostile_text_is_escaped_in_what_is_saved(notebook: Notebook) -> None:
+    body = r'println!("<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u{202e}");'
+    result = notebook.run(f"%%rustdriver hostile\n{driver_source(body)}")
+    assert "<script>alert" not in result.html
+    assert "<img" not in result.html
+    assert "&lt;script&gt;" in result.html
+    assert "\x1b" not in result.text + result.html
+    assert "\u202e" not in result.text + result.html
+
+
+def interrupt(notebook: Notebook, code: str, after: float) -> tuple[Result, float]:
+    message = notebook.start(code)
+    time.sleep(after)
+    start = time.monotonic()
+    notebook.manager.interrupt_kernel()
+    return notebook.finish(message), time.monotonic() - start
+
+
+def test_stop_button_while_the_driver_runs(notebook: Notebook) -> None:
+    notebook.run(f"%%rustdriver spins --no-run\n{LOOP}")
+    result, seconds = interrupt(notebook, f"%%rustdriver spins\n{LOOP}", 0.7)
+    assert (result.status, result.name) == ("error", "KeyboardInterrupt")
+    assert seconds < 3  # a second is the aim, this machine is shared
+    assert notebook.value("spins.state") == "interrupted"
+    notebook.run_ok(f"%%rustdriver hello\n{HELLO}")
+
+
+def test_stop_button_while_it_builds(notebook: Notebook) -> None:
+    # Compile-time work that takes rustc many seconds.
+    slow = "const fn f(n: u64) -> u64 { let (mut i, mut s) = (0, 0);"
+    slow += "while i < n { s ^= i; i += 1; } s }\n"
+    slow += "#[allow(long_running_const_eval)] const X: u64 = f(3_000_000_000);\n"
+    source = driver_source('println!("{}", X);', extra=slow)
+    result, seconds = interrupt(notebook, f"%%rustdriver slow\n{source}", 1.5)
+    assert (result.status, result.name) == ("error", "KeyboardInterrupt")
+    assert seconds < 3
+    compilers = [p for p in notebook.family() if p.name().startswith(("rustc", "cargo"))]
+    assert gone(compilers) == []
+    notebook.run_ok(f"%%rustdriver hello\n{HELLO}")
+
+
+def test_help_and_completion(notebook: Notebook) -> None:
+    inspected = notebook.client.inspect("%%rustdriver", reply=True, timeout=30)
+    assert "--allow-failure" in inspected["content"]["data"]["text/plain"]
+    code = "%%rustdriver hello --rel"
+    completed = notebook.client.complete(code, len(code), reply=True, timeout=30)
+    assert "--release" in completed["content"]["matches"]
+
+
+def test_unloadable_driver_goes_with_its_machine(notebook: Notebook) -> None:
+    source = """
+use windows_kernel_rs::sys;
+
+#[unsafe(no_mangle)]
+extern "system" fn DriverEntry(_: *mut sys::DRIVER_OBJECT, _: *mut sys::UNICODE_STRING) -> i32 {
+    windows_kernel_rs::println!("raw entry");
+    0
+}
+"""
+    notebook.run("_ = [d.unload() for d in hello.target.drivers.values()]")
+    for _ in range(2):
+        result = notebook.run(f"%%rustdriver raw\n{source}")
+        assert result.status == "ok", result.traceback + result.text
+        assert "raw entry" in result.text
+
+
+def test_restart_and_shutdown_leave_no_process() -> None:
+    notebook = Notebook()
+    try:
+        notebook.run_ok(f"%%rustdriver hello\n{HELLO}")
+        before = notebook.family()
+        assert len(before) > 1
+        notebook.manager.restart_kernel(now=True)
+        assert gone(before) == []
+        notebook.client.wait_for_ready(timeout=60)
+        notebook.run_ok("%load_ext kernellab")
+        message = notebook.start(f"%%rustdriver spins\n{LOOP}")
+        time.sleep(1.5)
+        running = notebook.family()
+        assert message
+        notebook.manager.shutdown_kernel(now=True)
+        assert gone(running) == []
+    finally:
+        notebook.close()
+
+
+def test_two_notebooks_build_at_once() -> None:
+    books = [Notebook(), Notebook()]
+    try:
+        stamp = time.time_ns()
+        cells = [
+            f"%%rustdriver same\n{HELLO.replace('hello from', f'book {n} {stamp} from')}"
+            for n in range(2)
+        ]
+        messages = [b.start(c) for b, c in zip(books, cells, strict=True)]
+        for n, (book, message) in enumerate(zip(books, messages, strict=True)):
+            result = book.finish(message)
+            assert result.status == "ok", result.traceback
+            assert book.value("same.log.lines") == f"['book {n} {stamp} from the kernel']"
+    finally:
+        for book in books:
+            book.close()
