@@ -86,7 +86,6 @@ def _parser() -> argparse.ArgumentParser:
 def _setup(given: argparse.Namespace) -> int:
     """Find or install what building needs; safe to run again."""
     from .build import setup
-
     from .sources import warm
 
     with Progress() as progress:

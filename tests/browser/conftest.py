@@ -71,7 +71,7 @@ def notebook(*cells: str) -> nbformat.NotebookNode:
             made.cells.append(nbformat.v4.new_markdown_cell(cell.removeprefix("#md").strip()))
         else:
             made.cells.append(nbformat.v4.new_code_cell(cell))
-    return made
+    return made  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -241,9 +241,9 @@ class Lab:
         self.page.goto(
             f"{self.server.url}/doc/workspaces/{workspace}/tree/{name}?token={self.server.token}"
         )
-        cells = len(nbformat.read(self.server.folder / name, as_version=4).cells)
+        count = len(nbformat.read(self.server.folder / name, as_version=4).cells)
         self.page.wait_for_function(
-            f"document.querySelectorAll('.jp-Notebook .jp-Cell').length === {cells}",
+            f"document.querySelectorAll('.jp-Notebook .jp-Cell').length === {count}",
             timeout=SETTLE,
         )
         if kernel:
@@ -306,7 +306,7 @@ class Lab:
         for _ in range(100):
             if path.stat().st_mtime_ns != before:
                 time.sleep(0.2)
-                return nbformat.read(path, as_version=4)
+                return nbformat.read(path, as_version=4)  # type: ignore[no-any-return]
             time.sleep(0.1)
         raise AssertionError("the notebook was not saved")
 

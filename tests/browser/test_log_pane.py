@@ -105,7 +105,7 @@ burst = [DbgPrint(driver="hello", text=f"line {i:06d}: the quick brown fox jumps
                   component=77) for i in range(100_000)]
 time.sleep(1)
 """
-BURST = "pane.add(burst)"
+BURST = "began = time.time(); pane.add(burst); print(began)"
 
 
 def rows(lab: Lab) -> list[str]:
@@ -143,7 +143,8 @@ def test_the_buttons_act_also_while_a_cell_runs(lab: Lab) -> None:
     lab.page.wait_for_selector('.action[aria-disabled="false"]')
     unload.click()
     wait_for_row(lab, "Bye bye!")
-    assert lab.page.get_by_text("[*]:").count() == 1, "the last cell runs still"
+    last = lab.page.locator(".jp-InputPrompt").last.text_content() or ""
+    assert not re.search(r"\d", last), "the last cell runs still"
     assert unload.get_attribute("aria-disabled") == "true"
     assert unload.get_attribute("title") == "the driver is not running"
     lab.page.get_by_role("button", name="Reload").click()
@@ -271,14 +272,14 @@ def test_a_hundred_thousand_lines(lab: Lab) -> None:
     lab.page.evaluate(
         """() => { new MutationObserver(() => {
             const count = document.querySelector('.kernellab-log .count')?.textContent ?? '';
-            if (!window.began && /^[1-9]/.test(count)) {
-              window.began = performance.now(); window.stalls = []; }
-            if (!window.ended && count.startsWith('100,000')) window.ended = performance.now();
+            if (!window.began && /^[1-9]/.test(count)) { window.began = 1; window.stalls = []; }
+            if (!window.ended && count.startsWith('100,000')) window.ended = Date.now();
           }).observe(document.body, {subtree: true, childList: true, characterData: true}); }"""
     )
     lab.run_all_cells()
     wait_for_row(lab, "line 099999: the quick brown fox jumps")
-    took = lab.page.evaluate("window.ended - window.began")
+    began = float(lab.page.locator(".jp-OutputArea-output pre").last.inner_text())
+    took = lab.page.evaluate("window.ended") - began * 1000
     stall = lab.page.evaluate("Math.max(...window.stalls)")
     print(f"100,000 lines in {took:.0f} ms, longest stall {stall:.0f} ms")
     assert took < 3000, "many times what it takes on an idle machine"
@@ -302,7 +303,7 @@ def test_a_hundred_thousand_lines(lab: Lab) -> None:
     lab.page.get_by_label("Filter the log by text").fill(r"line 0123\d5")
     pane(lab).locator(".count", has_text="10 of 100,000 lines").wait_for()
     lab.screenshot("pane-filtered-light")
-    lab.page.get_by_role("button", name="Copy").click()
+    lab.page.get_by_role("button", name="Copy", exact=True).click()
     lab.page.get_by_role("button", name="Copied").wait_for()
     copied = lab.page.evaluate("navigator.clipboard.readText()")
     assert copied.splitlines() == [f"line 0123{n}5: the quick brown fox jumps" for n in range(10)]

@@ -199,8 +199,8 @@ class Endpoint:
             return k.run(activity, name, user=user)
         except BugCheck as check:
             self._stopped = f"{check.name} ({check.code:#x})"
-            report = check.report  # type: ignore[attr-defined]
-            self._out.event("bugcheck", report.fields())
+            if check.report is not None:
+                self._out.event("bugcheck", check.report.fields())
             raise _Failed("bugcheck", str(check)) from None
         except Stopped as stopped:
             raise self._stop(stopped, seconds, budget) from None

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _TAG: Final = int.from_bytes(b"Devi", "little")
 _EXCLUSIVE: Final = 8  # DO_EXCLUSIVE
-# The lowest name types of devices on which files or volumes live get a sector size; others do not.
 _DEFAULT_STACK: Final = 1
 
 
@@ -68,7 +67,10 @@ def IoCreateDevice(
 
 @export("VOID IoDeleteDevice(PDEVICE_OBJECT DeviceObject)", irql=APC_LEVEL)
 def IoDeleteDevice(k: Kernel, DeviceObject: int) -> None:
-    """WDK: "IoDeleteDevice function (wdm.h)". Takes it off its driver's list and frees it."""
+    """WDK: "IoDeleteDevice function (wdm.h)". Takes it off its driver's list and frees it.
+
+    While handles to it are open it stays, without its name, until the last is closed.
+    """
     device = k.objects.devices.get(DeviceObject)
     if device is None:
         k.violation(
@@ -79,16 +81,19 @@ def IoDeleteDevice(k: Kernel, DeviceObject: int) -> None:
         return
     entry = Struct(k.memory, "DEVICE_OBJECT", DeviceObject)
     at = Struct(k.memory, "DRIVER_OBJECT", device.driver_object).at("DeviceObject")
-    while (current := k.memory.u64(at)) and current != DeviceObject:
+    # The list is in the driver's hands: it may have been made a circle.
+    for _ in range(len(k.objects.devices) + len(k.objects.deleted)):
+        current = k.memory.u64(at)
+        if current == DeviceObject:
+            k.memory.set_u64(at, entry["NextDevice"])
+        if current in (0, DeviceObject):
+            break
         at = Struct(k.memory, "DEVICE_OBJECT", current).at("NextDevice")
-    if current == DeviceObject:
-        k.memory.set_u64(at, entry["NextDevice"])
+    else:
+        k.violation("bad-device", "the driver object's list of devices has no end")
     k.objects.remove_device(device)
-    if device.handles:
-        k.violation(
-            "device-in-use", f"the device {device.name} was deleted while a handle to it is open"
-        )
-    k.pool.free(k.pool.live[DeviceObject])
+    if not device.handles:
+        k.pool.free(k.pool.live[DeviceObject])
 
 
 @export(

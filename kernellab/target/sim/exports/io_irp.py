@@ -34,7 +34,9 @@ def IoCompleteRequest(k: Kernel, Irp: int, PriorityBoost: int) -> Activity:
 
 
 @export(
-    "NTSTATUS IopInvalidDeviceRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp)", irql=DISPATCH_LEVEL
+    "NTSTATUS IopInvalidDeviceRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp)",
+    irql=DISPATCH_LEVEL,
+    internal=True,
 )
 def IopInvalidDeviceRequest(k: Kernel, DeviceObject: int, Irp: int) -> Activity:
     """What fills MajorFunction slots that a driver leaves alone ("DRIVER_OBJECT structure")."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @export("PVOID MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName)", irql=PASSIVE_LEVEL)
 def MmGetSystemRoutineAddress(k: Kernel, SystemRoutineName: int) -> int:
     """WDK: "MmGetSystemRoutineAddress function (wdm.h)": by exact name, else NULL."""
-    return k.stub_of(read_unicode_string(k.memory, SystemRoutineName))
+    return k.export_address(read_unicode_string(k.memory, SystemRoutineName))
 
 
 @export("BOOLEAN MmIsAddressValid(PVOID VirtualAddress)", irql=DISPATCH_LEVEL)

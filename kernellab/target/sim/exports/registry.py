@@ -127,6 +127,8 @@ class Export:
     #: For a variable instead of a function: gives its bytes.
     data: Callable[[Kernel], bytes] | None = None
     doc: str = field(default="", repr=False)
+    #: A routine that the kernel hands out by address, and that no driver can import.
+    internal: bool = False
 
     def bind(self, k: Kernel) -> Callable[[int, int, int, int, int], Any]:
         """The handler that the CPU's trap calls with rcx, rdx, r8, r9, rsp."""
@@ -165,7 +167,7 @@ def registered() -> dict[str, Export]:
 
 
 def export(
-    signature: str, *, irql: int, simplified: str = ""
+    signature: str, *, irql: int, simplified: str = "", internal: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as the export that ``signature`` declares."""
     match = _SIGNATURE.fullmatch(signature)
@@ -192,7 +194,13 @@ def export(
         if given != names or function.__name__ != name:
             raise TypeError(f"{function.__name__}{given} does not agree with {signature!r}")
         doc = inspect.getdoc(function) or ""
-        _add(Export(name, irql, signature, function, tuple(sizes), variadic, simplified, doc=doc))
+        _add(
+            Export(
+                *(name, irql, signature, function, tuple(sizes), variadic, simplified),
+                doc=doc,
+                internal=internal,
+            )
+        )
         return function
 
     return register

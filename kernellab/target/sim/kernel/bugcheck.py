@@ -42,6 +42,8 @@ class BugCheck(Exception):
         self.name = ntdata.bugcheck_name(code)
         self.parameters = (*parameters, 0, 0, 0, 0)[:4]
         self.message = message
+        #: What the kernel adds when it stops: see :meth:`.kernel.Kernel.run`.
+        self.report: Report | None = None
         super().__init__(f"{self.name} ({code:#x})")
 
 
@@ -112,14 +114,12 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
         )
     if page is not None and access == "execute":
         return BugCheck(
-            "ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY",
-            address,
+            *("ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY", address, k.memory.entry(address)),
             message=f"The driver jumped to {address:#x}, which holds data, not code.",
         )
     if page is not None and access == "write":
         return BugCheck(
-            "ATTEMPTED_WRITE_TO_READONLY_MEMORY",
-            address,
+            *("ATTEMPTED_WRITE_TO_READONLY_MEMORY", address, k.memory.entry(address)),
             message=f"The driver wrote to {address:#x}, which is read-only.",
         )
     if address >= KERNEL_START and (near := k.pool.near(address)) is not None:
@@ -139,8 +139,9 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
             f"offset {offset} of {what}.",
         )
     if k.cpu.irql >= 2:
+        own = k.driver_at(rip)
         return BugCheck(
-            "DRIVER_IRQL_NOT_LESS_OR_EQUAL",
+            "DRIVER_IRQL_NOT_LESS_OR_EQUAL" if own else "IRQL_NOT_LESS_OR_EQUAL",
             *(address, k.cpu.irql, _IRQL_OP[access], rip),
             message=f"The driver {verb} {address:#x} at IRQL {k.cpu.irql}, "
             "where a page fault cannot be handled.",

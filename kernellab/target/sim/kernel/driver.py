@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kernellab import ntdata
 from kernellab.errors import LoadError
@@ -30,6 +30,7 @@ _COOKIE_DEFAULT: Final = 0x0000_2B99_2DDF_A232
 #: What the loader puts in place of it: 48 bits, as Windows does; fixed, so that runs repeat.
 _COOKIE: Final = 0x0000_6B65_726E_6C62
 _IMAGE_GAP: Final = 0x10_0000
+_LONGEST_NAME: Final = 200
 
 
 class NtFailure(Exception):
@@ -51,12 +52,16 @@ class LoadedDriver:
     module: ModuleImage
     object: int = 0
     registry_path: int = 0
+    #: What the CPU watches in its code.
+    hooks: list[Any] = field(default_factory=list)
     #: Kernel allocations that go with it: DRIVER_OBJECT, names.
     blocks: list[int] = field(default_factory=list)
 
 
 def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
     """Map an image and bind its imports. Raises LoadError; nothing stays behind then."""
+    if not valid_name(name):
+        raise NtFailure("STATUS_OBJECT_NAME_INVALID", f"{name!r} cannot be a driver's name")
     if name in k.drivers:
         raise NtFailure("STATUS_IMAGE_ALREADY_LOADED", f"{name} is loaded already")
     image = pe.parse(data)
@@ -74,17 +79,29 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
     k.next_driver_base += -(-len(mapped) // _IMAGE_GAP) * _IMAGE_GAP + _IMAGE_GAP
     k.memory.map(base, pages, write=False)
     k.memory.write_image(base, bytes(mapped))
+    hooks: list[Any] = []
     for section in image.sections:
         first = base + section.rva
         count = -(-max(section.virtual_size, 1) // PAGE)
         k.memory.protect(first, count, write=section.writable, execute=section.executable)
         if section.executable:
-            k.cpu.watch(first, bytes(mapped[section.rva : section.rva + section.virtual_size]))
+            hooks += k.cpu.watch(first, bytes(mapped[section.rva :][: section.virtual_size]))
     module = ModuleImage.from_pe(name, base, image)
     k.modules.append(module)
-    driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module)
+    driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module, hooks=hooks)
     k.drivers[name] = driver
+    k.forget_violations(name)
     return driver
+
+
+def valid_name(name: str) -> bool:
+    """Whether a service can be called this: 1 to 200 printable characters, no backslash."""
+    return (
+        0 < len(name) <= _LONGEST_NAME
+        and name.isprintable()
+        and "\\" not in name
+        and name.lower() not in KERNEL_MODULES
+    )
 
 
 def _imports(k: Kernel, image: pe.PeImage) -> list[tuple[int, int]]:
@@ -94,7 +111,7 @@ def _imports(k: Kernel, image: pe.PeImage) -> list[tuple[int, int]]:
     for group in image.imports:
         for symbol in group.symbols:
             known = group.dll.lower() in KERNEL_MODULES
-            address = k.stub_of(symbol.name) if known and symbol.name else 0
+            address = k.export_address(symbol.name) if known and symbol.name else 0
             if address:
                 found.append((symbol.iat_rva, address))
             else:
@@ -111,7 +128,9 @@ def _imports(k: Kernel, image: pe.PeImage) -> list[tuple[int, int]]:
 def IopLoadDriver(k: Kernel, driver: LoadedDriver) -> Activity:  # noqa: N802 - NT's name
     """Make the DRIVER_OBJECT, call DriverEntry; the value is its NTSTATUS."""
     _make_object(k, driver)
-    status = yield Call(driver.entry, (driver.object, driver.registry_path))
+    status = yield from at_same_irql(
+        k, Call(driver.entry, (driver.object, driver.registry_path)), "DriverEntry"
+    )
     status &= 0xFFFFFFFF
     if not ntdata.nt_success(status):
         return status
@@ -120,6 +139,20 @@ def IopLoadDriver(k: Kernel, driver: LoadedDriver) -> Activity:  # noqa: N802 - 
             entry = Struct(k.memory, "DEVICE_OBJECT", device.address)
             entry["Flags"] &= ~const("DO_DEVICE_INITIALIZING")
     return status
+
+
+def at_same_irql(k: Kernel, call: Call, what: str) -> Activity:
+    """Call a driver's routine and see that it returns at the IRQL that it was called at."""
+    irql = k.cpu.irql
+    result = yield call
+    if k.cpu.irql != irql:
+        k.violation(
+            "irql-not-restored",
+            f"{what} returned at IRQL {k.cpu.irql}; it was called at {irql}",
+            k.driver_at(call.address),
+        )
+        k.cpu.irql = irql
+    return result
 
 
 def _make_object(k: Kernel, driver: LoadedDriver) -> None:
@@ -175,7 +208,7 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Activity:  # noqa: N802 
         raise NtFailure(
             "STATUS_DEVICE_BUSY", f"a handle to a device of {driver.name} is still open: close it"
         )
-    yield Call(routine, (driver.object,))
+    yield from at_same_irql(k, Call(routine, (driver.object,)), "DriverUnload")
     return 0
 
 
@@ -185,12 +218,16 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
     for device in [d for d in k.objects.devices.values() if d.owner == driver.name]:
         k.objects.remove_device(device)
         k.pool.free(k.pool.live[device.address])
+    for device in [d for d in k.objects.deleted.values() if d.owner == driver.name]:
+        k.objects.deleted.pop(device.address)
+        k.pool.free(k.pool.live[device.address])
     for link in [link for link in k.objects.links.values() if link.owner == driver.name]:
         k.objects.remove_link(link.name)
     for allocation in k.pool.owned_by(driver.name):
         k.pool.free(allocation)
     for block in driver.blocks:
         k.pool.free(k.pool.live[block])
+    k.cpu.unwatch(driver.hooks)
     k.memory.unmap(driver.base, driver.size // PAGE)
     k.modules.remove(driver.module)
     del k.drivers[driver.name]

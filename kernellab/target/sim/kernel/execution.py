@@ -84,11 +84,15 @@ class Context:
 
 @dataclass(slots=True)
 class _Level:
-    """One activity on the thread: ``export`` and ``rsp`` of the trap that began it."""
+    """One activity on the thread: ``export`` and ``rsp`` of the trap that began it.
+
+    ``callee`` is the guest routine that it called last.
+    """
 
     activity: Activity
     export: Any
     rsp: int
+    callee: int = 0
 
 
 class Thread:
@@ -120,6 +124,14 @@ class Thread:
             return self._k.cpu.trap_rsp
         return self._levels[-1].rsp
 
+    @property
+    def callee(self) -> int:
+        """The routine that the kernel called last and that has not returned, 0 where none."""
+        levels = self._levels
+        if levels and levels[-1].export is not None and not levels[-1].callee:
+            levels = levels[:-1]
+        return levels[-1].callee if levels else 0
+
     def run(self, activity: Activity, name: str) -> Any:
         """Run ``activity`` to its end and return its value. ``name`` is the routine it is.
 
@@ -140,6 +152,7 @@ class Thread:
                 self._levels.pop()
                 cpu.resume(level.rsp, int(stop.value or 0))
             else:
+                level.callee = request.address
                 cpu.call(request.address, request.arguments, level.rsp)
             value = self._guest()
 

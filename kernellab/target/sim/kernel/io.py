@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from kernellab import ntdata
 
 from .bugcheck import BugCheck
-from .driver import NtFailure
+from .driver import NtFailure, at_same_irql
 from .execution import Activity, Call
 from .objects import Handle, nt_path
-from .structs import Struct, const, size_of, write_unicode_string
+from .structs import LONGEST_STRING, Struct, const, size_of, write_unicode_string
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -56,6 +56,8 @@ def _new(k: Kernel, size: int, tag: int, *, zero: bool = True) -> int:
 
 def IopParseDevice(k: Kernel, path: str) -> Activity:  # noqa: N802 - NT's name
     """Open ``path``: a file object, IRP_MJ_CREATE; the value is the handle."""
+    if len(path.encode("utf-16-le", "surrogatepass")) > LONGEST_STRING:
+        raise NtFailure("STATUS_OBJECT_NAME_INVALID", "the path is longer than 32,767 characters")
     found = k.objects.find_device(nt_path(path))
     if found is None:
         raise NtFailure("STATUS_OBJECT_NAME_NOT_FOUND", f"there is no device {path}")
@@ -80,22 +82,32 @@ def IopParseDevice(k: Kernel, path: str) -> Activity:  # noqa: N802 - NT's name
     try:
         request = yield from IoCallDevice(k, handle, "IRP_MJ_CREATE")
     except BaseException:
-        k.objects.close(handle)
+        _forget(k, handle)
         raise
     if not ntdata.nt_success(request.status):
-        k.objects.close(handle)
-        k.pool.free(k.pool.live[file_object])
+        _forget(k, handle)
         raise _failure(request, "IRP_MJ_CREATE", path)
     return handle.number
 
 
 def IopCloseFile(k: Kernel, handle: Handle) -> Activity:  # noqa: N802 - NT's name
     """IRP_MJ_CLEANUP and IRP_MJ_CLOSE; closing cannot fail, whatever the driver answers."""
-    yield from IoCallDevice(k, handle, "IRP_MJ_CLEANUP")
-    yield from IoCallDevice(k, handle, "IRP_MJ_CLOSE")
-    k.objects.close(handle)
-    k.pool.free(k.pool.live[handle.file_object])
+    try:
+        try:
+            yield from IoCallDevice(k, handle, "IRP_MJ_CLEANUP")
+        finally:
+            yield from IoCallDevice(k, handle, "IRP_MJ_CLOSE")
+    finally:
+        _forget(k, handle)
     return 0
+
+
+def _forget(k: Kernel, handle: Handle) -> None:
+    """Take a handle away, its file object, and its device if that was deleted meanwhile."""
+    device = k.objects.close(handle)
+    for address in (handle.file_object, device.address if device is not None else 0):
+        if address in k.pool.live:
+            k.pool.free(k.pool.live[address])
 
 
 def NtReadFile(k: Kernel, handle: Handle, length: int, offset: int) -> Activity:  # noqa: N802
@@ -227,14 +239,8 @@ def IopfCallDriver(k: Kernel, device: int, irp_address: int) -> Activity:  # noq
     driver_object = Struct(k.memory, "DEVICE_OBJECT", device)["DriverObject"]
     table = Struct(k.memory, "DRIVER_OBJECT", driver_object).at("MajorFunction")
     routine = k.memory.u64(table + 8 * location["MajorFunction"])
-    irql = k.cpu.irql
-    status = yield Call(routine, (device, irp_address))
-    if k.cpu.irql != irql:
-        k.violation(
-            "irql-not-restored",
-            f"a dispatch routine returned at IRQL {k.cpu.irql}; it was called at {irql}",
-        )
-        k.cpu.irql = irql
+    call = Call(routine, (device, irp_address))
+    status = yield from at_same_irql(k, call, "a dispatch routine")
     return status & 0xFFFFFFFF
 
 
@@ -268,7 +274,8 @@ def IopfCompleteRequest(k: Kernel, irp_address: int) -> Activity:  # noqa: N802 
         if routine and control & const(wanted):
             upper = Struct(k.memory, "IO_STACK_LOCATION", location.address + step)
             device = upper["DeviceObject"] if current <= count else 0
-            answer = yield Call(routine, (device, irp_address, context))
+            call = Call(routine, (device, irp_address, context))
+            answer = yield from at_same_irql(k, call, "a completion routine")
             if answer & 0xFFFFFFFF == const("STATUS_MORE_PROCESSING_REQUIRED"):
                 return 0
     _finish(k, irp, request)

@@ -8,13 +8,14 @@ from typing import Any, Final
 from kernellab.protocol import Frame, frame_fields
 
 from ..machine.cpu import STUB_SIZE, Cpu, Fault
-from ..machine.memory import PAGE, Memory, MemoryFault
+from ..machine.memory import PAGE, Memory, MemoryFault, canonical
 from ..machine.unwind import ModuleImage, RawFrame
 from . import bugcheck
 from .bugcheck import BugCheck, Report
 from .execution import Activity, Context, GuestFault, Thread
 from .objects import Namespace
 from .pool import Pool
+from .structs import well_formed
 
 #: Where things are; fixed, so that runs are the same. Windows randomises these at boot.
 STUBS_BASE: Final = 0xFFFF_F805_1000_0000
@@ -95,6 +96,11 @@ class Kernel:
         """The address of an export, 0 where it is not implemented."""
         return self._addresses.get(name, 0)
 
+    def export_address(self, name: str) -> int:
+        """What a driver that imports ``name`` gets: 0 for what is the kernel's own routine."""
+        entry = self.exports.get(name)
+        return 0 if entry is None or entry.internal else self.stub_of(name)
+
     # -- running driver code --------------------------------------------------------------------
 
     @property
@@ -119,30 +125,37 @@ class Kernel:
             return self.thread.run(activity, name)
         except GuestFault as error:
             check = bugcheck.for_fault(self, error.fault)
-            check.report = self.report(check, error.fault.rip)  # type: ignore[attr-defined]
+            check.report = self.report(check, trapped=False)
             raise check from error
         except MemoryFault as error:
             # The fault is inside an export, on the driver's behalf.
-            fault = Fault(14, self.cpu.registers()["rip"], error.address, error.access)
+            vector = 14 if canonical(error.address) else 13
+            fault = Fault(vector, self.cpu.registers()["rip"], error.address, error.access)
             check = bugcheck.for_fault(self, fault)
-            check.report = self.report(check, 0)  # type: ignore[attr-defined]
+            check.report = self.report(check, trapped=True)
             raise check from error
         except BugCheck as check:
-            check.report = self.report(check, 0)  # type: ignore[attr-defined]
+            check.report = self.report(check, trapped=True)
             raise
 
     # -- what is told ---------------------------------------------------------------------------
 
-    def report(self, check: BugCheck, rip: int) -> Report:
-        """Everything worth knowing about a bug check, taken now."""
-        context = self.thread.context(trapped=not rip)
+    def report(self, check: BugCheck, *, trapped: bool) -> Report:
+        """Everything worth knowing about a bug check, taken now.
+
+        ``trapped``: it happened inside an export, rather than in the driver's own code.
+        """
+        context = self.thread.context(trapped=trapped)
         frames = self.frames(context)
         instruction = ""
-        if rip:
+        if not trapped:
             from ..machine.disassemble import instruction as decode
 
-            instruction = decode(self.memory.try_read(rip, 15) or b"", rip)
+            rip = context.registers["rip"]
+            code = self.memory.try_read(rip, 15) or self.memory.try_read(rip, -rip & 0xFFF)
+            instruction = decode(code or b"", rip)
         driver = next((f.module for f in frames if f.module in self.drivers), "")
+        driver = driver or self.driver_at(self.thread.callee)
         return Report(
             check.code,
             check.name,
@@ -178,12 +191,20 @@ class Kernel:
         entry = self.stub_of("__chkstk")
         inside = registers["rip"] - entry
         if entry and 0 <= inside < STUB_SIZE * 3:
-            registers["rsp"] += 16 if inside >= 4 else 0
+            registers["rsp"] += 16 if inside >= 4 else 8 if inside >= 2 else 0
             registers["rip"] = entry
 
     def caller(self) -> str:
-        """The driver that made the current call into the kernel, by its return address."""
-        address = self.memory.u64(self.thread.trap_rsp)
+        """The driver that made the current call into the kernel, by its return address.
+
+        A call at the end of a routine that the kernel called can be a jump, which returns to
+        the kernel: then it is the driver of that routine.
+        """
+        found = self.driver_at(self.memory.u64(self.thread.trap_rsp))
+        return found or self.driver_at(self.thread.callee)
+
+    def driver_at(self, address: int) -> str:
+        """The driver whose image holds ``address``; empty for none."""
         for module in self.modules:
             if module.base <= address < module.base + module.size and module.name != NTOSKRNL:
                 return module.name
@@ -195,19 +216,25 @@ class Kernel:
         if context is None and self.thread.in_export:
             context = self.thread.context(trapped=True)
         frames = self.frames(context, live=not kept) if context is not None else []
-        key = (rule, driver, message, *(f.address for f in frames[:4]))
+        driver = driver or (self.caller() if self.thread.in_export else "")
+        message = well_formed(message)
+        key = (driver, rule, message, *(f.address for f in frames[:4]))
         if key in self._reported:
             return
         self._reported.add(key)
         self.emit(
             "violation",
             {
-                "driver": driver or (self.caller() if self.thread.in_export else ""),
+                "driver": driver,
                 "rule": rule,
                 "message": message,
                 "frames": [frame_fields(f) for f in frames],
             },
         )
+
+    def forget_violations(self, driver: str) -> None:
+        """Report again what ``driver`` does wrong: it is loaded anew."""
+        self._reported = {key for key in self._reported if key[0] != driver}
 
     def irql_too_high(self, entry: Any) -> None:
         """An export was called above the IRQL that its WDK page allows."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-_DOS_DIRECTORIES: Final = ("\\??\\", "\\dosdevices\\", "\\global??\\")
+from . import nls
+
+_DOS_DIRECTORIES: Final = ("\\??\\", "\\DOSDEVICES\\", "\\GLOBAL??\\")
 _LINKS_DEEP: Final = 32
 
 
@@ -23,6 +25,8 @@ class Device:
     driver_object: int
     exclusive: bool = False
     handles: int = 0
+    #: Deleted while handles were open: it goes with the last of them.
+    deleted: bool = False
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class Namespace:
     devices: dict[int, Device] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     handles: dict[int, Handle] = field(default_factory=dict)
+    #: Deleted devices that handles still refer to, by address.
+    deleted: dict[int, Device] = field(default_factory=dict)
     _names: dict[str, Device] = field(default_factory=dict)
     _next_handle: int = 4
 
@@ -65,8 +71,13 @@ class Namespace:
         return True
 
     def remove_device(self, device: Device) -> None:
+        """Take a device and its name away; it stays in ``deleted`` while handles are open."""
         del self.devices[device.address]
-        self._names.pop(canonical(device.name), None)
+        if device.name:
+            del self._names[canonical(device.name)]
+        device.deleted = True
+        if device.handles:
+            self.deleted[device.address] = device
 
     def add_link(self, link: Link) -> bool:
         """Add a symbolic link; False when its name is taken."""
@@ -83,15 +94,17 @@ class Namespace:
     def find_device(self, path: str) -> tuple[Device, str] | None:
         r"""The device that a path leads to through links, and the rest of the path behind it."""
         for _ in range(_LINKS_DEEP):
-            for length in _prefixes(path):
-                key = canonical(path[:length])
-                if key in self._names:
-                    return self._names[key], path[length:]
-                if key in self.links:
-                    path = self.links[key].target + path[length:]
-                    break
-            else:
+            key = canonical(path)
+            name = max(
+                (n for n in (*self._names, *self.links) if _leads(n, key)), key=len, default=""
+            )
+            # The rest is counted from the end: the directory's name may have been replaced.
+            rest = path[len(path) - (len(key) - len(name)) :]
+            if name in self._names:
+                return self._names[name], rest
+            if name not in self.links:
                 return None
+            path = self.links[name].target + rest
         return None
 
     def open(self, device: Device, file_object: int, path: str) -> Handle:
@@ -102,14 +115,20 @@ class Namespace:
         device.handles += 1
         return handle
 
-    def close(self, handle: Handle) -> None:
+    def close(self, handle: Handle) -> Device | None:
+        """Forget a handle; the device, if it was deleted and this was its last."""
         del self.handles[handle.number]
-        handle.device.handles -= 1
+        device = handle.device
+        device.handles -= 1
+        if device.deleted and not device.handles:
+            return self.deleted.pop(device.address, None)
+        return None
 
 
 def canonical(path: str) -> str:
     """A path as a key: without case, and with one name for the directory of DOS devices."""
-    key = path.upper().lower()
+    # Unit by unit, as NT compares: the length does not change.
+    key = nls.upcase(path.encode("utf-16-le", "surrogatepass")).decode("utf-16-le", "surrogatepass")
     for directory in _DOS_DIRECTORIES:
         if key.startswith(directory):
             return "\\??\\" + key[len(directory) :]
@@ -124,7 +143,6 @@ def nt_path(path: str) -> str:
     return path
 
 
-def _prefixes(path: str) -> list[int]:
-    """Where a name can end in ``path``, longest first."""
-    ends = [i for i, char in enumerate(path) if char == "\\" and i]
-    return [len(path), *reversed(ends)]
+def _leads(name: str, path: str) -> bool:
+    """Whether ``path`` is ``name`` or something behind it."""
+    return path.startswith(name) and (len(path) == len(name) or path[len(name)] == "\\")

@@ -62,18 +62,27 @@ def const(name: str) -> int:
 
 _LENGTH, _BUFFER = "Length", "Buffer"
 UNICODE_STRING: Final = "UNICODE_STRING"
+#: The most that a UNICODE_STRING can hold, bytes.
+LONGEST_STRING: Final = 0xFFFE
 
 
 def read_unicode_string(memory: Memory, address: int) -> str:
-    """The text of a UNICODE_STRING, by its Length (bytes); unpaired surrogates replaced."""
+    """The text of a UNICODE_STRING, by its Length (bytes); unpaired surrogates stay as such."""
     value = Struct(memory, UNICODE_STRING, address)
     length = value[_LENGTH] & ~1
-    return memory.read(value[_BUFFER], length).decode("utf-16-le", "replace") if length else ""
+    return (
+        memory.read(value[_BUFFER], length).decode("utf-16-le", "surrogatepass") if length else ""
+    )
+
+
+def well_formed(text: str) -> str:
+    """``text`` with unpaired surrogates replaced: for people, whose output may refuse them."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def write_unicode_string(memory: Memory, address: int, buffer: int, text: str) -> None:
-    """Describe ``text`` at ``buffer`` (already written there, or written by this)."""
-    data = text.encode("utf-16-le")
+    """Write ``text`` (at most 32,767 code units) to ``buffer`` and describe it at ``address``."""
+    data = text.encode("utf-16-le", "surrogatepass")
     memory.write(buffer, data)
     value = Struct(memory, UNICODE_STRING, address)
     value[_LENGTH] = len(data)

@@ -46,9 +46,12 @@ _EFER_MSR: Final = 0xC000_0080
 _NUMBERED: Final = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")  # fmt: skip
 
-#: rdtsc; rdtscp; mov reg, cr8 and mov cr8, reg (REX.W may be set); rdrand, rdseed, rdpid.
+#: syscall (the stubs' own trap, not for drivers); rdtsc; rdtscp; mov reg, cr8 and mov cr8, reg
+#: (REX.W may be set); rdrand, rdseed, rdpid.
 _SPECIAL: Final = re.compile(
-    rb"\x0f\x31|\x0f\x01\xf9|[\x44\x45\x4c\x4d]\x0f[\x20\x22][\xc0-\xc7]|\x0f\xc7[\xf0-\xff]", re.S
+    rb"\x0f\x05|\x0f\x31|\x0f\x01\xf9|[\x44\x45\x4c\x4d]\x0f[\x20\x22][\xc0-\xc7]"
+    rb"|\x0f\xc7[\xf0-\xff]",
+    re.S,
 )
 #: Prefixes that can stand before the last three.
 _PREFIX: Final = re.compile(rb"[\x66\xf2\xf3]?[\x40-\x4f]?\Z", re.S)
@@ -367,7 +370,7 @@ class Cpu:
         from .disassemble import writes_to
 
         code = self.memory.try_read(rip, 15) or self.memory.try_read(rip, 0x1000 - (rip & 0xFFF))
-        writes = bool(code) and writes_to(code[:15], self.registers(), address)
+        writes = code is not None and writes_to(code[:15], self.registers(), address)
         return "write" if writes else "read"
 
     def _on_cpuid(self, engine: Any, _data: Any) -> int:
@@ -387,7 +390,7 @@ class Cpu:
 
     def _on_special(self, engine: Any, address: int, size: int, _data: Any) -> None:
         code = self.memory.try_read(address, size) or b""
-        if len(code) >= 3 and code[-2] == 0xC7 and code[-1] >= 0xF0:
+        if code == b"\x0f\x05" or (len(code) >= 3 and code[-2] == 0xC7 and code[-1] >= 0xF0):
             self.fault = Fault(6, address)
             self._stop(Stop.FAULT)
             return

@@ -29,6 +29,11 @@ KERNEL_START: Final = 0xFFFF_8000_0000_0000
 HIGHEST_USER: Final = 0x0000_7FFF_FFFE_FFFF
 
 
+def canonical(address: int) -> bool:
+    """Whether a pointer can have this value: bits 47 to 63 are all the same."""
+    return address >> 47 in (0, 0x1FFFF)
+
+
 class MemoryFault(Exception):
     """An access that the page tables do not allow. ``access`` is read, write or execute."""
 
@@ -156,6 +161,13 @@ class Memory:
     def page(self, address: int) -> Page | None:
         """What is mapped at ``address``; None where nothing is (non-canonical ones too)."""
         return self.pages.get(address >> PAGE_SHIFT)
+
+    def entry(self, address: int) -> int:
+        """The page-table entry that maps ``address``, as the CPU sees it; 0 where none does."""
+        if address >> PAGE_SHIFT not in self.pages:
+            return 0
+        value: int = _U64.unpack_from(self.ram, self._entry(address >> PAGE_SHIFT))[0]
+        return value
 
     # -- access as the kernel has it ------------------------------------------------------------
 
