@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+import tomli_w
+
 from ..errors import UsageError
-from . import toml
 from .dependencies import Dependency
 from .names import validate_name
 from .rust_source import Impl, crate_attributes, impl_blocks, words
@@ -85,7 +86,7 @@ def write_crate(
     before = "" if "no_std" in crate_attributes(source) else _NO_STD
     used = words(source)
     after = "" if used & {"windows_kernel_rs", "panic_handler"} else _FRAMEWORK
-    manifest = toml.dumps(_manifest(name, file_name, dependencies, loaded))
+    manifest = tomli_w.dumps(_manifest(name, file_name, dependencies, loaded))
     files = {"Cargo.toml": manifest, file_name: f"{before}{source}{after}"}
     key = hashlib.sha256(json.dumps([loaded.digest, name, files]).encode()).hexdigest()
     impls = tuple(impl_blocks(source))

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import tomli_w
+
 from ..errors import BuildError
-from . import toml
 
 #: The crate of the template that a cell takes the place of.
 DRIVER: Final = "driver"
@@ -62,7 +63,7 @@ class Template:
             folder = self.root / member
             manifest = tomllib.loads((folder / "Cargo.toml").read_text(encoding="utf-8"))
             kept = {key: manifest[key] for key in _MEMBER_TABLES if key in manifest}
-            yield f"{member}/Cargo.toml", toml.dumps(kept).encode()
+            yield f"{member}/Cargo.toml", tomli_w.dumps(kept).encode()
             for path in _sources(folder):
                 yield f"{member}/{path.relative_to(folder).as_posix()}", path.read_bytes()
 

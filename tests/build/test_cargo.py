@@ -100,8 +100,9 @@ def test_two_places_give_the_same_bytes(
     first = make(source)
     other = tmp_path / "quite" / "another folder" / "cache"
     other.mkdir(parents=True)
-    # The sysroot is copied: its place must not matter either.
-    shutil.copytree((own_cache / "sysroot").resolve(), other / "sysroot")
+    # The sysroot, where this toolchain needs one, is copied: its place must not matter either.
+    if (own_cache / "sysroot").exists():
+        shutil.copytree((own_cache / "sysroot").resolve(), other / "sysroot")
     template = tmp_path / "moved" / "template"
     shutil.copytree(Path(__file__).parent / "template", template)
     monkeypatch.setenv("KERNELLAB_CACHE", str(other))
