@@ -84,7 +84,49 @@ def run(
 def _started(
     words: list[str], cwd: Path | None, env: Mapping[str, str] | None
 ) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    started: list[subprocess.Popen[str]] = []
+    watches: list[subprocess.Popen[bytes] | None] = []
+    failed: list[OSError] = []
+    abandoned = False
+    lock = threading.Lock()
+
+    def start() -> None:
+        with lock:
+            try:
+                if not abandoned:
+                    started.append(_popen(words, cwd, env))
+                    watches.append(_watch(started[0].pid))
+            except OSError as error:
+                failed.append(error)
+
+    # In a thread: an interrupt would otherwise find the main one inside Popen, when the program
+    # runs already and nobody knows its id.
+    try:
+        starter = threading.Thread(target=start)
+        starter.start()
+        starter.join()
+        if failed:
+            raise failed[0]
+        yield started[0]
+    except BaseException:
+        with lock:
+            abandoned = True
+        for process in started:
+            _kill_tree(process)
+        raise
+    finally:
+        for watch in watches:
+            _dismiss(watch)
+        for stream in (s for p in started for s in (p.stdout, p.stderr)):
+            if stream is not None and started[0].poll() is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    stream.close()
+
+
+def _popen(
+    words: list[str], cwd: Path | None, env: Mapping[str, str] | None
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         words,
         cwd=cwd,
         env=None if env is None else dict(env),
@@ -96,16 +138,34 @@ def _started(
         start_new_session=os.name == "posix",
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
+
+
+#: Ends the group $0 when standard input ends without a line: the Python that held it is gone.
+_WATCH: Final = 'read -r _ || kill -s KILL -- "-$0"'
+
+
+def _watch(group: int) -> subprocess.Popen[bytes] | None:
+    """A shell that ends the process group should this Python be killed (1 ms; POSIX only)."""
+    if os.name != "posix":
+        return None
     try:
-        yield process
-    except BaseException:
-        _kill_tree(process)
-        raise
-    finally:
-        for stream in (process.stdout, process.stderr):
-            if stream is not None and process.poll() is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    stream.close()
+        return subprocess.Popen(
+            ["/bin/sh", "-c", _WATCH, str(group)],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return None  # no room for one more process: the program itself runs
+
+
+def _dismiss(watch: subprocess.Popen[bytes] | None) -> None:
+    if watch is None:
+        return
+    with contextlib.suppress(OSError):
+        watch.communicate(b"\n")
 
 
 def _read(index: int, stream: IO[str], lines: queue.SimpleQueue[tuple[int, str | None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -98,3 +99,49 @@ def test_an_exception_of_the_callers_ends_the_whole_tree() -> None:
     with pytest.raises(KeyboardInterrupt):
         process.run([sys.executable, "-c", PARENT], on_line=line)
     assert len(pids) == 2 and gone(pids)
+
+
+#: Runs PARENT and passes on what it writes; is there to be killed.
+RUNNER = f"""
+import sys
+from kernellab.build import process
+process.run([sys.executable, "-c", {PARENT!r}], on_line=lambda line: print(line, flush=True))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX process groups")
+def test_killing_python_ends_the_whole_tree() -> None:
+    """What a kernel's `kill -9` leaves of a build: nothing, and no watcher either."""
+    with subprocess.Popen([sys.executable, "-c", RUNNER], stdout=subprocess.PIPE) as runner:
+        assert runner.stdout is not None
+        pids = [int(word) for word in runner.stdout.readline().split()]
+        family = [p.pid for p in psutil.Process(runner.pid).children(recursive=True)]
+        assert set(pids) < set(family)
+        runner.kill()
+    assert gone(family, within=5)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_an_interrupt_at_any_moment_leaves_nothing() -> None:
+    """Also in the moment when the program starts: from far before it to far after it."""
+    code = (
+        "import os, signal, sys, threading\n"
+        "from kernellab.build import process\n"
+        "left = float(sys.argv[1])\n"
+        "threading.Timer(left, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n    process.run(['sleep', '61.25'])\n"
+        "except KeyboardInterrupt:\n    pass\n"
+        "import psutil\n"
+        "print(psutil.Process().children(recursive=True))\n"
+    )
+    for step in range(40):
+        ended = subprocess.run(
+            [sys.executable, "-c", code, str(step * 0.0002)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert ended.stdout.strip() in ("[]", ""), f"after {step * 0.2:.1f} ms: {ended.stdout}"
+    assert not [
+        p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "61.25"]
+    ]
