@@ -7,17 +7,18 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from .errors import BuildError, KernelLabError, NtStatusError, UsageError
+from .errors import BuildError, KernelLabError, NtStatusError, TargetTimeout, UsageError
+from .protocol import ErrorEvent, State
 
 if TYPE_CHECKING:
     from .build import BuildResult
     from .cell.source import CellSource
     from .driver import Driver
     from .lab import Target
-    from .protocol import Event
+    from .protocol import Event, Frame
 
 
 class Workbench:
@@ -102,6 +103,8 @@ class CellRun:
         self._bench = bench
         self._options = options
         self._stop_events: Callable[[], None] | None = None
+        self._retired = False
+        self._on_machine = False  # what becomes of the machine is this driver's matter as well
         self._pane = new_pane(
             source.name,
             rich=rich,
@@ -128,7 +131,7 @@ class CellRun:
             self._pane.set_state("interrupted")
             raise
         except BuildError as error:
-            self._pane.set_state("failed", "it does not build")
+            self._pane.set_state("failed", "it does not build: mend the cell and run it again")
             self._pane.set_diagnostics(error.diagnostics)
             if not self._options.allow_failure:
                 raise
@@ -166,9 +169,28 @@ class CellRun:
         self.driver = driver
         bind(driver)
         self._follow(driver)
+        self._run_driver(
+            partial(target.run, driver, timeout=options.timeout, budget=options.budget)
+        )
+
+    def _run_driver(self, load: Callable[[], None]) -> None:
+        self._on_machine = True  # from here on: a machine that has stopped is rebooted first
         self._pane.set_state("loading")
-        target.run(driver, timeout=options.timeout, budget=options.budget)
-        self._pane.set_timings(driver.timings)
+        try:
+            load()
+        except TargetTimeout as error:
+            if error.frames:
+                event = ErrorEvent(
+                    driver=self.source.name,
+                    error="timeout",
+                    message=str(error),
+                    frames=error.frames,
+                )
+                self._pane.add([event])
+            raise
+        finally:
+            if self.driver is not None:
+                self._pane.set_timings(self.driver.timings)
 
     def _follow(self, driver: Driver) -> None:
         if self._stop_events is None:
@@ -176,13 +198,29 @@ class CellRun:
         driver.on_state = self._changed
 
     def _take(self, events: Sequence[Event]) -> None:
-        name = self.source.name
-        mine = [event for event in events if event.driver in (name, "")]
+        mine = [event for event in events if self._concerns(event)]
         if mine:
             self._pane.add(mine)
+        if self.driver is not None and self.driver.state == "gone":
+            self._on_machine = not any(_is_reboot(event) for event in mine)
+
+    def _concerns(self, event: Event) -> bool:
+        name = self.source.name
+        if event.driver:
+            return event.driver == name
+        if isinstance(event, ErrorEvent) and event.frames:
+            return any(frame.module.removesuffix(".sys") == name for frame in event.frames)
+        return self._on_machine
 
     def _changed(self, driver: Driver) -> None:
-        self._pane.set_state(driver.state, driver.error)
+        if driver.state == "gone":
+            why = driver.target.stopped
+            detail = f"its machine has stopped ({why})" if why else "with its machine"
+            self._pane.set_state("gone", f"{detail}: Reload loads it again")
+        else:
+            self._pane.set_state(driver.state, _reason(driver))
+        if driver.state != "gone":  # one that is gone still sees the reboot
+            self._on_machine = driver.state in ("loading", "running")
         if driver.state in ("unloaded", "gone"):
             self._pane.finish()
 
@@ -191,23 +229,63 @@ class CellRun:
     def unload(self) -> None:
         """The pane's Unload button."""
         if self.driver is not None:
-            self.driver.unload()
+            with self.driver.exclusive(self._waiting):
+                self._going_on()
+                self.driver.unload()
 
     def reload(self) -> None:
         """The pane's Reload button: the same image again."""
         if self.driver is not None:
-            self._follow(self.driver)
-            self.driver.reload(timeout=self._options.timeout)
-            self._pane.set_timings(self.driver.timings)
+            with self.driver.exclusive(self._waiting):
+                self._going_on()
+                self._follow(self.driver)
+                self.driver.unload(timeout=self._options.timeout)
+                driver, options = self.driver, self._options
+                again = partial(
+                    driver.target.run, driver, timeout=options.timeout, budget=options.budget
+                )
+                self._run_driver(again)
+
+    def _waiting(self) -> None:
+        target = self.driver.target.name if self.driver is not None else "the target"
+        self._pane.set_waiting(
+            f"{target} is busy with another call: this follows when it has ended"
+        )
+
+    def _going_on(self) -> None:
+        """The target is this button's now; what has happened meanwhile may have settled it."""
+        self._pane.set_waiting("")
+        if self._retired:
+            raise UsageError("the cell was run again meanwhile")
 
     def retire(self) -> None:
         """The cell runs again: unload what it loaded before, and let its pane rest."""
         if self.driver is not None and self.driver.running:
             take_away(self.driver)
+        self._retired = True
         if self._stop_events is not None:
             self._stop_events()
             self._stop_events = None
         self._pane.retire()
+
+
+def _is_reboot(event: Event) -> bool:
+    return isinstance(event, State) and event.state == "rebooted"
+
+
+def _reason(driver: Driver) -> str:
+    """Why it has stopped, in a sentence; a bug check has its own panel, which says the rest."""
+    event = driver.bugcheck
+    if driver.state == "failed" and driver.error.startswith("DriverEntry returned"):
+        return f"{driver.error}, and so the driver is not loaded"
+    if driver.state != "bug check" or event is None:
+        return driver.error
+    own = next((f for f in event.frames if _is_own(f)), None)
+    return f"{event.name} at {own.file}:{own.line}" if own else event.name
+
+
+def _is_own(frame: Frame) -> bool:
+    return frame.file == "cell" and bool(frame.line)
 
 
 def take_away(driver: Driver) -> None:

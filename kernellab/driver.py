@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -57,21 +58,40 @@ class Driver:
 
         Raises NtStatusError when the driver has no DriverUnload, Bugcheck, TargetTimeout.
         """
-        if not self.running:
-            return
-        try:
-            self.target.call("unload", timeout=timeout, driver=self.name)
-        except NtStatusError:
-            raise  # it is still there
-        except BaseException as error:
-            self._failed(error)
-            raise
-        self._set_state("unloaded")
+        with self.exclusive():
+            if not self.running:
+                return
+            try:
+                self.target.call("unload", timeout=timeout, driver=self.name)
+            except NtStatusError:
+                raise  # it is still there
+            except BaseException as error:
+                self._failed(error)
+                raise
+            self._set_state("unloaded")
 
     def reload(self, *, timeout: float | None = None) -> None:
         """Unload it where it runs and load the same image again; the log goes on."""
-        self.unload(timeout=timeout)
-        self.target.run(self, timeout=timeout)
+        with self.exclusive():
+            self.unload(timeout=timeout)
+            self.target.run(self, timeout=timeout)
+
+    @contextmanager
+    def exclusive(self, waiting: Callable[[], object] | None = None) -> Iterator[None]:
+        """Keep the target to this thread: other threads' calls wait until the block has ended.
+
+        ``waiting`` is called first where another thread's call is under way; it has its own
+        time limit, and so this waits no longer than that.
+        """
+        lock = self.target._busy
+        if not lock.acquire(blocking=False):
+            if waiting is not None:
+                waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def open(self, path: str | None = None, *, timeout: float | None = None) -> DeviceHandle:
         r"""Open ``path``, or ``\\.\`` and this driver's name where none is given."""

@@ -55,4 +55,10 @@ class LogWidget(anywidget.AnyWidget):
 
 def new_widget(**state: Any) -> LogWidget:
     """A new widget; from here on the front end knows of it."""
-    return LogWidget(**state)
+    widget = LogWidget(**state)
+    # JupyterLab sends a widget's messages to a subshell, so that they are heard while a cell runs.
+    # ipykernel 7.4 sends them to where the comm was used last instead, which is the main shell,
+    # and so the buttons would act only after the cell. None says: as the front end asks.
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = None
+    return widget

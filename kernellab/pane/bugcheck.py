@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ..protocol import BugcheckEvent, Frame
-from .text import CELL, MOST_FRAMES, code_text, excerpt, is_user, one_line
+from .text import CELL, MOST_FRAMES, advice, code_text, excerpt, is_user, one_line
 
 _BOX = "border:1px solid #0a50a1;border-radius:3px;margin:6px 0;overflow:hidden"
 _BAND = "background:#0a50a1;color:#ffffff;padding:10px 14px"
@@ -22,25 +22,33 @@ _CAPTION = "margin:8px 0 2px 0"
 
 
 def render_bugcheck(
-    event: BugcheckEvent, source: str | None = None, *, user_file: str = CELL
+    event: BugcheckEvent,
+    source: str | None = None,
+    *,
+    user_file: str = CELL,
+    last_words: str = "",
 ) -> str:
     """A bug check as static HTML.
 
     ``source`` is the text of ``user_file`` (the cell): with it, the user's innermost frame is
-    shown with two lines of context. Frames are innermost first.
+    shown with two lines of context. ``last_words`` is what a panic said. Frames are innermost
+    first.
     """
     code, name = escape(code_text(event.code)), escape(one_line(event.name))
     message = escape(one_line(event.message)) or "The driver stopped the machine."
+    own = next((f for f in event.frames if is_user(f, user_file) and f.line), None)
+    said = escape(one_line(last_words))
     parts = [
         f'<div class="kernellab-bugcheck" role="group" aria-label="Bug check {name}"'
         f' style="{_BOX}">',
         f'<div style="{_BAND}"><div style="font-size:11px;letter-spacing:.08em">BUG CHECK</div>',
         f'<div style="font-size:16px"><strong>{name or "UNKNOWN"}</strong> <code'
         f' style="background:#0a50a1;color:#ffffff">{code}</code></div>',
-        f'<div style="margin-top:4px">{message}</div></div>',
+        f'<div style="margin-top:4px">{message}</div>',
+        f'<div style="margin-top:4px"><strong>{said}</strong></div>' if said else "",
+        f'<div style="margin-top:4px">{escape(advice(own))}</div></div>',
         f'<div style="{_BODY}">',
     ]
-    own = next((f for f in event.frames if is_user(f, user_file) and f.line), None)
     if own is not None:
         parts.append(render_place(own, source))
     if event.frames:
@@ -57,10 +65,10 @@ def render_bugcheck(
 
 def render_place(frame: Frame, source: str | None) -> str:
     """Where in the user's source a frame is, with the line and two around it where known."""
-    where = f"line {frame.line} of your {'cell' if frame.file == CELL else 'code'}"
+    where = f"Line {frame.line} of your {'cell' if frame.file == CELL else 'code'}"
     if frame.file != CELL:
         where += f" ({escape(one_line(frame.file))})"
-    out = f'<div style="{_CAPTION}">It happened in {where}</div>'
+    out = f'<div style="{_CAPTION}">{where}</div>'
     lines = excerpt(source, frame.line) if source is not None else []
     if not lines:
         return out

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
-from ..protocol import Frame, Violation
+from ..protocol import ErrorEvent, Frame, Violation
 from .bugcheck import render_frames, render_place
-from .text import CELL, diagnostic_text, is_user, one_line
+from .text import CELL, diagnostic_text, is_user, one_line, stop_head, stop_hint
 
 _BOX = "border-left:4px solid {colour};padding:4px 12px;margin:6px 0"
 _ERROR, _WARN = "#c62828", "#b26a00"
+
+#: Empty lines at a message's end, as the compiler writes them between two.
+_LAST_LINES: Final = re.compile(r"\s+</pre>$")
+
+#: nbconvert's style sheets leave a ``pre`` in the text's own font: columns need this.
+_FIRST_TAG: Final = re.compile(r"^<pre(?=[ >])")
+_PRE: Final = (
+    '<pre style="font-family:var(--jp-code-font-family,monospace);font-size:12px;'
+    'line-height:1.45;overflow:auto;margin:4px 0;padding:4px 8px"'
+)
 
 #: Shown of each, in number and in characters of HTML; the rest is counted.
 MOST: Final = 50
@@ -41,6 +52,20 @@ def render_violations(
         parts.append(f"<div>… and {count - MOST} more</div>")
     parts.append("</div>")
     return "".join(parts)
+
+
+def render_stop(event: ErrorEvent, source: str | None = None) -> str:
+    """Where driver code was stopped: its place in ``source``, its call stack folded."""
+    head = escape(stop_head(event))
+    own = next((f for f in event.frames if is_user(f) and f.line), None)
+    hint = escape(stop_hint(event))
+    return (
+        f'<div class="kernellab-stop" role="group" aria-label="{head}"'
+        f' style="{_BOX.format(colour=_ERROR)}"><strong>✖ {head}</strong>'
+        f"{f'<div>{hint}</div>' if hint else ''}"
+        f"{render_place(own, source) if own is not None else ''}"
+        f"{_stack(event.frames, CELL)}</div>"
+    )
 
 
 def _stack(frames: Sequence[Frame], user_file: str) -> str:
@@ -85,7 +110,7 @@ def _messages(diagnostics: Sequence[Any]) -> str:
         size += len(rendered)
         if size > MOST_CHARACTERS:
             break
-        out.append(rendered)
+        out.append(_LAST_LINES.sub("</pre>", _FIRST_TAG.sub(_PRE, rendered)))
     if len(out) < len(diagnostics):
         out.append(f"<div>… and {len(diagnostics) - len(out)} more</div>")
     return "".join(out)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
-from .text import code_text, one_line, printable
+from .text import code_text, one_line, own_frame, printable
 
 #: What a row is; the front end has the same numbers.
 PRINT, STATE, VIOLATION, BUGCHECK, DROPPED, ERROR = range(6)
@@ -63,6 +63,7 @@ class Rows:
         self._open = ""  # the driver whose last row lacks its newline
         self._is_open = False
         self._last_time = 0.0
+        self._loaded: set[str] = set()  # drivers whose load these rows have seen
         #: Number of the oldest row that is kept.
         self.base = 0
         #: Events that never arrived.
@@ -117,7 +118,7 @@ class Rows:
         at = self._last_time
         name = one_line(event.driver) or "the machine"
         if isinstance(event, Violation):
-            where = next((f for f in event.frames if f.file and f.line), None)
+            where = own_frame(event.frames)
             place = f" ({where.file}:{where.line})" if where else ""
             self._row(VIOLATION, at, f"verifier: {event.rule}: {event.message}{place}")
         elif isinstance(event, BugcheckEvent):
@@ -133,10 +134,12 @@ class Rows:
     def _state(self, event: State, name: str, at: float) -> None:
         status = f": {event.status}" if event.status not in ("", "STATUS_SUCCESS") else ""
         if event.state == "rebooted":
-            self._row(STATE, at, f"the machine was rebooted{status}")
+            why = f", as it had stopped ({event.status})" if event.status else ""
+            self._row(STATE, at, f"the machine was rebooted{why}")
         elif event.state == "loaded":
-            if self.total:  # the first time, nothing stands above to be told apart from
+            if event.driver in self._loaded:  # the first time, nothing stands above of this load
                 self._row(STATE, at, f"{name} loaded again")
+            self._loaded.add(event.driver)
         elif event.state in ("failed", "unloaded"):
             self._row(STATE, at, f"{name} {event.state}{status}")
 
@@ -188,6 +191,11 @@ class Rows:
         span = slice(start, stop)
         columns = zip(self._texts[span], self._times[span], self._meta[span], strict=True)
         return [_unpack(text, at, meta) for text, at, meta in columns]
+
+    def last_prints(self, among: int = 16) -> list[str]:
+        """The prints among the last rows, oldest first."""
+        rows = self.rows(max(0, len(self._texts) - among), len(self._texts))
+        return [row.text for row in rows if row.kind == PRINT]
 
     def ends(self, characters: int, head_share: float = 0.25) -> tuple[list[Row], int, list[Row]]:
         """The first and the last rows that fit in ``characters`` each plus 20; how many are not.

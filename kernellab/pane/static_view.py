@@ -63,7 +63,7 @@ class Finished:
 def _headline(finished: Finished) -> str:
     line = f"{finished.title}: {finished.state}" if finished.state else finished.title
     if finished.detail:
-        line += f" ({finished.detail})"
+        line += f". {finished.detail[:1].upper()}{finished.detail[1:]}"
     return one_line(line)
 
 
@@ -101,7 +101,9 @@ def render_html(finished: Finished) -> str:
     """
     mark = _STATES.get(finished.state, "")
     pane = f' data-kernellab-static="{escape(finished.pane)}"' if finished.pane else ""
-    parts = [f'<div class="kernellab-static"{pane}>', _STYLE if finished.pane else ""]
+    label = escape(f"Driver {finished.title}: {finished.state}")
+    parts = [f'<div class="kernellab-static"{pane} role="group" aria-label="{label}">']
+    parts.append(_STYLE if finished.pane else "")
     parts.append(
         f'<div style="margin:2px 0"><strong>{mark} {escape(_headline(finished))}</strong>'
         f' <span style="opacity:.8">{escape(finished.timings)}</span></div>'
@@ -117,8 +119,9 @@ def render_html(finished: Finished) -> str:
             "max-height:420px;overflow:auto;margin:2px 0;padding:4px 8px"
         )
         parts.append(f'<pre style="{style}">' + "\n".join(rows) + "</pre>")
-    parts.append(f'<div style="font-size:11px;opacity:.8">{escape(_foot(finished))}</div></div>')
-    return "".join(parts)
+    if finished.total or finished.dropped:
+        parts.append(f'<div style="font-size:11px;opacity:.8">{escape(_foot(finished))}</div>')
+    return "".join([*parts, "</div>"])
 
 
 def _row(row: Row) -> str:

@@ -94,6 +94,9 @@ class TextPane:
             if note:
                 self._say(one_line(note))
 
+    def set_waiting(self, reason: str) -> None:
+        """Nothing: a terminal has no buttons that wait."""
+
     def retire(self) -> None:
         """Nothing to take away."""
         self.finish()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ..protocol import BugcheckEvent, Frame, Violation
+from ..protocol import BugcheckEvent, ErrorEvent, Frame, Violation
 
 #: What must not reach a screen as it is. Controls but tab and newline; C1 controls; soft
 #: hyphen; fillers that draw nothing; zero-width and direction characters (Unicode TR 36, 9);
@@ -91,6 +91,30 @@ def is_user(frame: Frame, user_file: str = CELL) -> bool:
     return bool(frame.file) and frame.file == user_file
 
 
+def own_frame(frames: Sequence[Frame], user_file: str = CELL) -> Frame | None:
+    """The innermost frame in the user's own code; else the innermost whose line is known."""
+    known = [frame for frame in frames if frame.file and frame.line]
+    return next((frame for frame in known if is_user(frame, user_file)), next(iter(known), None))
+
+
+def panic_text(prints: Sequence[str]) -> str:
+    """What a panic said, from the last prints before a bug check; empty where none did."""
+    for index in range(len(prints) - 1, -1, -1):
+        if prints[index].startswith("panicked at "):
+            return one_line(" ".join(prints[index:]))[:1000]
+    return ""
+
+
+def advice(frame: Frame | None) -> str:
+    """What to do after the machine has stopped in ``frame``."""
+    if frame is None or frame.file != CELL:
+        return "Mend the code and run it again: the machine is rebooted by itself."
+    return (
+        f"Look at line {frame.line}, mend the cell and run it again:"
+        " the machine is rebooted by itself."
+    )
+
+
 def frame_text(frame: Frame) -> str:
     """A frame in one line: ``hello::init at cell:7``."""
     return one_line(str(frame)) + (" (inlined)" if frame.inlined else "")
@@ -114,14 +138,23 @@ def excerpt(source: str, line: int, context: int = 2) -> list[tuple[int, str]]:
     return [(n, printable(lines[n - 1].rstrip("\r"))[:400]) for n in range(first, last + 1)]
 
 
-def bugcheck_text(event: BugcheckEvent, source: str | None = None, user_file: str = CELL) -> str:
+def bugcheck_text(
+    event: BugcheckEvent,
+    source: str | None = None,
+    user_file: str = CELL,
+    *,
+    last_words: str = "",
+) -> str:
     """A bug check as plain text, most important first; ``source`` is the cell's text."""
     out = [f"*** STOP: {code_text(event.code)} {one_line(event.name)}"]
     if event.message:
         out.append(f"    {one_line(event.message)}")
-    own = next((f for f in event.frames if is_user(f, user_file)), None)
+    if last_words:
+        out.append(f"    {one_line(last_words)}")
+    own = next((f for f in event.frames if is_user(f, user_file) and f.line), None)
     if own is not None and source is not None:
         out += _excerpt_text(source, own.line)
+        out.append(f"    {advice(own)}")
     if event.parameters:
         out.append("    parameters: " + ", ".join(one_line(p) for p in event.parameters))
     if event.frames:
@@ -154,6 +187,32 @@ def violation_text(event: Violation) -> str:
     """A broken rule as plain text, its call stack below."""
     out = [f"verifier: {one_line(event.rule)}: {one_line(event.message)}"]
     return "\n".join(out + _frames_text(event.frames, CELL))
+
+
+def stop_text(event: ErrorEvent, source: str | None = None) -> str:
+    """Where driver code was stopped, as plain text."""
+    out = [f"{stop_head(event)}: {one_line(event.message)}"]
+    if hint := stop_hint(event):
+        out.append(f"    {hint}")
+    own = next((f for f in event.frames if is_user(f) and f.line), None)
+    if own is not None and source is not None:
+        out += _excerpt_text(source, own.line)
+    return "\n".join(out + _frames_text(event.frames, CELL))
+
+
+def stop_head(event: ErrorEvent) -> str:
+    """What an event that has a place is, in a few words."""
+    return {
+        "timeout": "Time ran out while this ran",
+        "interrupted": "You stopped it while this ran",
+    }.get(event.error, "It stopped here")
+
+
+def stop_hint(event: ErrorEvent) -> str:
+    """What to do about it; empty where that is plain."""
+    if event.error != "timeout":
+        return ""
+    return "Does this end? Mend the cell, or give it longer: --timeout SECONDS, --budget N."
 
 
 def diagnostic_text(diagnostic: Any) -> str:

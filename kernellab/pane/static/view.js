@@ -14,10 +14,13 @@ const STATES = {
   failed: ["✖", "error"],
   "bug check": ["✖", "error"],
   "timed out": ["✖", "error"],
+  waiting: ["◌", "busy"],
 };
 const FILTER_SLICE = 25;
 const ASK_AGAIN = 1500;
 const ANNOUNCE = 1500;
+const ANSWER = 600;
+const NOT_HEARD = "the kernel is busy: this follows when the running cell has ended";
 const NOT_LIVE = "no kernel behind this pane: run the cell again";
 
 class Pane {
@@ -28,6 +31,8 @@ class Pane {
     this.live = false;
     this.asked = 0;
     this.tries = 0;
+    this.pressed = "";
+    this.unheard = false;
     this.panelTexts = [];
     this.build(el);
     this.restore(model.get("snapshot") ?? {});
@@ -47,8 +52,8 @@ class Pane {
     this.timings = element("span", { class: "timings" });
     this.unload = this.action("unload", "Unload");
     this.reload = this.action("reload", "Reload");
-    const head = element("div", { class: "head" }, this.badge, this.title, this.detail,
-      this.timings, this.unload, this.reload);
+    const head = element("div", { class: "head" }, this.badge, this.title, this.timings,
+      this.unload, this.reload, this.detail);
     this.panelBox = element("div", { class: "panels" });
     this.list = new RowList(this.store, this.filter, () => this.counts());
     this.query = element("input", {
@@ -91,15 +96,27 @@ class Pane {
       type: "button", text: label, class: "action",
       onclick: (event) => {
         if (event.currentTarget.getAttribute("aria-disabled") === "true") return;
-        this.send({ type: name });
+        this.press(name);
       },
     });
+  }
+
+  // The kernel sends the mark back with what it makes of the press. Where no answer comes soon,
+  // this front end hands messages over only between two cells: say so.
+  press(name) {
+    this.pressed = `${name} ${Math.random()}`;
+    this.send({ type: name, mark: this.pressed });
+    clearTimeout(this.pressTimer);
+    this.pressTimer = setTimeout(() => {
+      this.unheard = this.pressed !== "" && this.live;
+      this.head();
+    }, ANSWER);
   }
 
   dispose() {
     this.list.dispose();
     this.hider.remove();
-    for (const timer of [this.askTimer, this.filterTimer, this.statusTimer]) clearTimeout(timer);
+    for (const timer of [this.askTimer, this.filterTimer, this.statusTimer, this.pressTimer]) clearTimeout(timer);
   }
 
   // -- from the kernel --------------------------------------------------------------------------
@@ -176,19 +193,25 @@ class Pane {
 
   head() {
     const head = this.model.get("head") ?? {};
-    const state = head.busy ? `${head.busy}ing` : head.state || "";
+    if (this.pressed && head.heard === this.pressed) {
+      this.pressed = "";
+      this.unheard = false;
+    }
+    const waiting = this.unheard ? NOT_HEARD : head.waiting || "";
+    const state = waiting ? "waiting" : head.busy ? `${head.busy}ing` : head.state || "";
     const [mark, tone] = STATES[state] ?? ["◌", head.busy ? "busy" : ""];
     this.badge.className = `badge ${tone}`;
     this.badge.replaceChildren(element("span", { class: "mark", "aria-hidden": "true", text: mark }),
       state);
     this.title.textContent = head.title ?? "";
-    this.detail.textContent = head.detail ?? "";
-    this.detail.title = head.detail ?? "";
+    const what = this.unheard ? this.pressed.split(" ")[0] : head.busy;
+    this.detail.textContent = waiting ? `${what}: ${waiting}` : head.detail ?? "";
     this.timings.textContent = head.timings ?? "";
     this.root.setAttribute("aria-label", `Driver ${head.title ?? ""}: ${state}`);
     this.list.port.setAttribute("aria-label", `Log of ${head.title ?? "the driver"}`);
     for (const [name, button] of [["unload", this.unload], ["reload", this.reload]]) {
-      const reason = this.live ? head.reasons?.[name] ?? "" : NOT_LIVE;
+      let reason = this.live ? head.reasons?.[name] ?? "" : NOT_LIVE;
+      if (this.unheard) reason = NOT_HEARD;
       // aria-disabled keeps the button in the tab order, so that its reason can be read.
       button.setAttribute("aria-disabled", String(Boolean(reason)));
       button.title = reason || `${button.textContent} the driver`;

@@ -1,0 +1,224 @@
+"""From a pane to its front end: what is new, in numbered batches, from a background thread.
+
+At most 15 times a second the thread sends the rows that came since. A front end that starts
+late, reconnects or misses a batch sees that by the numbers and asks again. The thread ends when
+there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .rows import Rows
+
+if TYPE_CHECKING:
+    from ._widget import LogWidget
+
+#: Seconds between two batches.
+INTERVAL: Final = 1 / 15
+#: Most of one batch: rows, and characters of text.
+BATCH_ROWS: Final = 20_000
+BATCH_CHARACTERS: Final = 2_000_000
+#: The saved notebook's text follows once the log was quiet that long, and at least that often.
+QUIET, AT_LEAST = 1.0, 10.0
+#: While no view has spoken, the first rows are sent again after so many seconds: a view that
+#: starts during the cell may not be heard before the cell has ended.
+AGAIN: Final = (0.3, 0.7, 1.5, 3.0)
+AGAIN_ROWS: Final = 5_000
+#: Seconds without work after which the thread ends.
+LINGER: Final = 2.0
+
+
+class Content(Protocol):
+    """What is brought to the front end; each method is called with the lock held."""
+
+    def rows(self) -> Rows:
+        """All rows."""
+
+    def head(self) -> dict[str, Any]:
+        """All that is small: title, state, counts, buttons."""
+
+    def panels(self) -> list[str]:
+        """Static HTML above the rows."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """The first and last rows, for the widget's own state."""
+
+
+class Feed:
+    """Sends ``content`` to a widget. ``lock`` guards the content and what is here."""
+
+    def __init__(self, content: Content, lock: threading.Condition) -> None:
+        self._content = content
+        self._work = lock
+        self._sending = threading.Lock()  # held while talking to the front end; taken before _work
+        #: The widget, between :meth:`attach` and :meth:`close`.
+        self.widget: LogWidget | None = None
+        self._static: Callable[[], object] | None = None
+        self._thread: threading.Thread | None = None
+        self._sent = 0
+        self._sent_once = False
+        self._head_changed = self._panels_changed = False
+        self._again: list[float] | None = None  # not planned yet
+        self._static_due = self._static_latest = 0.0
+
+    def attach(
+        self, on_message: Callable[[Any, Any, Any], None], static: Callable[[], object] | None
+    ) -> LogWidget:
+        """Make the widget. ``static`` is called when the saved form should follow."""
+        from ._widget import new_widget
+
+        with self._sending:
+            if self.widget is None:
+                with self._work:
+                    content = self._content
+                    state = {"head": content.head(), "panels": content.panels()}
+                    state["snapshot"] = content.snapshot()
+                self.widget = new_widget(**state)
+                self.widget.on_msg(on_message)
+                self._static = static
+            return self.widget
+
+    def changed(self, first: int | None = None, *, panels: bool = False) -> None:
+        """The content has changed, rows from number ``first`` on (the lock is held)."""
+        if first is not None:
+            self._sent = min(self._sent, first)
+        self._head_changed = True
+        self._panels_changed |= panels
+        now = time.monotonic()
+        if not self._static_due:
+            self._static_latest = now + AT_LEAST
+        self._static_due = min(now + QUIET, self._static_latest)
+        self._wake()
+
+    def heard(self, ask_from: int | None = None) -> None:
+        """A view has spoken, and wants rows from a number on (the lock is held)."""
+        self._again = []
+        self._head_changed = True  # the answer that tells a view it is heard
+        if ask_from is not None:
+            self._sent = min(self._sent, max(ask_from, 0))
+            self._sent_once = False
+        self._wake()
+
+    def flush(self) -> None:
+        """Bring everything to the front end and into the notebook now, before returning."""
+        with self._sending:
+            self._send()  # the first batch at once; a long log's rest follows
+            self._update_static()
+
+    def close(self) -> None:
+        """Take the widget away from the front end."""
+        with self._sending:
+            widget, self.widget = self.widget, None
+            self._static = None
+            if widget is not None:
+                widget.close()
+
+    # -- the background thread ------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        if self.widget is None or sys.is_finalizing():
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name="kernellab-pane", daemon=True)
+            self._thread.start()
+        self._work.notify_all()
+
+    def _loop(self) -> None:
+        idle_since = time.monotonic()
+        while True:
+            with self._work:
+                now = time.monotonic()
+                if self.widget is None:
+                    self._thread = None
+                    return
+                if not self._pending():
+                    due = [t for t in (self._static_due, *(self._again or [])[:1]) if t]
+                    until = min(due, default=idle_since + LINGER)
+                    if until > now:
+                        self._work.wait(until - now)
+                        continue
+                    if not due:
+                        self._thread = None
+                        return
+                    if self._again and self._again[0] <= now:
+                        self._send_again()
+                update = bool(self._static_due) and self._static_due <= now
+            with self._sending:
+                try:
+                    self._send()
+                    if update:
+                        self._update_static()
+                except Exception:  # the kernel is going down, or its front end is gone
+                    with self._work:
+                        self._thread = None
+                    return
+            idle_since = time.monotonic()
+            time.sleep(INTERVAL)
+
+    def _send_again(self) -> None:
+        assert self._again
+        self._again.pop(0)
+        rows = self._content.rows()
+        if rows.total <= AGAIN_ROWS:
+            self._sent, self._sent_once = rows.base, False
+            self._head_changed = self._panels_changed = True
+
+    def _pending(self) -> bool:
+        return (
+            self._head_changed
+            or self._panels_changed
+            or self._sent < self._content.rows().total
+            or not self._sent_once
+        )
+
+    def _send(self) -> None:
+        """Send the next batch and whatever else is new (``_sending`` is held)."""
+        with self._work:
+            widget = self.widget
+            if widget is None:
+                return
+            rows = self._content.rows()
+            batch = rows.batch(self._sent, BATCH_ROWS, BATCH_CHARACTERS)
+            base, total = rows.base, rows.total
+            self._sent = batch.first + len(batch.texts)
+            new = bool(batch.texts) or not self._sent_once
+            self._sent_once = True
+            head = self._content.head() if self._head_changed else None
+            panels = self._content.panels() if self._panels_changed else None
+            self._head_changed = self._panels_changed = False
+            if self._again is None and total <= AGAIN_ROWS:
+                now = time.monotonic()
+                self._again = [now + after for after in AGAIN]
+        if new:
+            content = {"type": "rows", "first": batch.first, "base": base, "total": total}
+            text = "\n".join(batch.texts).encode("utf-8")
+            widget.send(content, [_little(batch.times), _little(batch.meta), text])
+        if head is not None:
+            # Unequal each time, so that it is sent even when nothing else has changed.
+            widget.head = {**head, "beat": time.monotonic()}
+        if panels is not None:
+            widget.panels = panels
+
+    def _update_static(self) -> None:
+        with self._work:
+            self._static_due = 0.0
+            static, widget = self._static, self.widget
+            snapshot = self._content.snapshot() if widget is not None else {}
+        if widget is not None:
+            widget.snapshot = snapshot
+        if static is not None:
+            static()
+
+
+def _little(column: array[Any]) -> bytes:
+    """A column as bytes, least significant first: what the view's typed arrays take."""
+    if sys.byteorder == "big":
+        column = array(column.typecode, column)
+        column.byteswap()
+    return column.tobytes()
