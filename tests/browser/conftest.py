@@ -310,9 +310,13 @@ class Lab:
             time.sleep(0.1)
         raise AssertionError("the notebook was not saved")
 
+    def artefact(self, name: str) -> Path:
+        """Where to keep a file that a person may want to look at: ``tests/artefacts/NAME``."""
+        return _artefact(name)
+
     def screenshot(self, name: str) -> Path:
         """Keep a picture of the page as ``tests/artefacts/NAME.png``."""
-        path = _artefact(f"{name}.png")
+        path = self.artefact(f"{name}.png")
         self.page.screenshot(path=path)
         return path
 

@@ -240,12 +240,12 @@ def test_a_page_loaded_anew_gets_everything(lab: Lab) -> None:
 def test_lost_messages_are_asked_for_again(lab: Lab) -> None:
     lose = r"""
 sent = []
-real = pane._widget.send
+real = pane._feed.widget.send
 def lossy(content, buffers):
     sent.append(content["first"])
     if len(sent) != 2:
         real(content, buffers)
-pane._widget.send = lossy
+pane._feed.widget.send = lossy
 for n in range(5):
     pane.add(prints(*(f"row {n}.{k}" for k in range(40)), start=n * 40))
     time.sleep(0.3)
