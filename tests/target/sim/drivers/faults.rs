@@ -78,7 +78,7 @@ unsafe extern "system" fn dispatch(_: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTST
         if (*here).MajorFunction == IRP_MJ_DEVICE_CONTROL as u8 {
             let size = (*here).Parameters.DeviceIoControl.InputBufferLength as usize;
             let data = (*irp).AssociatedIrp.SystemBuffer.cast::<u8>();
-            go_wrong(core::slice::from_raw_parts(data, size));
+            go_wrong(if size == 0 { b"" } else { core::slice::from_raw_parts(data, size) });
         }
         (*irp).IoStatus.Information = 0;
         (*irp).IoStatus.Anonymous.Status = STATUS_SUCCESS;
