@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# More for `jupyter lab`. As root (a container, say) it would refuse to start; its token stays.
+LAB_ARGS ?= $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 .PHONY: help demo lab setup test lint format bench bless clean
 
@@ -13,8 +15,8 @@ help:  ## show this
 demo: setup  ## run the first course notebook on the simulated kernel
 	@$(BIN)/python tools/demo.py
 
-lab: setup  ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: setup  ## open JupyterLab on the notebooks; more for it in LAB_ARGS=
+	$(BIN)/jupyter lab notebooks $(LAB_ARGS)
 
 setup: .venv/stamp-lab  ## everything that demo and lab need
 	@$(BIN)/kernellab setup --quiet
@@ -47,18 +49,19 @@ bless: .venv/stamp-dev  ## regenerate what is generated: bindings, layouts, tabl
 clean:  ## remove the virtual environment and build leftovers of this checkout
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache rust-template/target tests/artefacts
 
-.venv/bin/python:
+# pip comes last into the environment: one whose making was stopped is made again.
+.venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "kernellab needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv .venv || \
 	  { rm -rf .venv; echo "Python's venv module is missing (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
 
-.venv/stamp-lab: pyproject.toml | .venv/bin/python
+.venv/stamp-lab: pyproject.toml | .venv/bin/pip
 	@echo "Installing kernellab and JupyterLab into .venv (once, about a minute) ..."
 	@$(PIP) install --quiet --editable '.[lab]'
 	@touch $@
 
-.venv/stamp-dev: pyproject.toml | .venv/bin/python
+.venv/stamp-dev: pyproject.toml | .venv/bin/pip
 	@echo "Installing kernellab and its test tools into .venv (once, about a minute) ..."
 	@$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ .venv/stamp-lab
