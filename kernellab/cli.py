@@ -12,10 +12,10 @@ import json
 import os
 import shutil
 import sys
-import time
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .cell.options import BUILD, RUN, add_options
@@ -35,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(given)
     except BuildError as error:
-        for diagnostic in error.diagnostics:
-            print(diagnostic.ansi if _colour() else diagnostic.text, file=sys.stderr)
+        _print_diagnostics(error.diagnostics)
         return _say(f"error: {error}", error.exit_code)
     except KernelLabError as error:
         return _say(f"error: {error}", error.exit_code)
@@ -124,6 +123,10 @@ def _targets(given: argparse.Namespace) -> int:
 
 def _build(given: argparse.Namespace) -> int:
     """Build a driver: SRC becomes a .sys, with its .pdb beside it."""
+    if given.source.suffix.lower() == ".sys" and given.source.is_file():
+        raise UsageError(
+            f"{given.source} is built already: `kernellab run {given.source}` loads it"
+        )
     result = _built(given)
     output: Path = given.output or Path(f"{result.name}.sys")
     if output.is_dir():
@@ -140,6 +143,7 @@ def _build(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     """Build SRC where needed, load it on a target, print its log, unload it."""
+    from .crate import fit_name
     from .run import run_driver
 
     if given.client is not None and not given.client.is_file():
@@ -147,14 +151,15 @@ def _run(given: argparse.Namespace) -> int:
     source: Path = given.source
     if not source.exists():
         raise UsageError(f"there is no {source}")
+    name = source.stem if source.is_file() else None
     if source.suffix.lower() == ".sys" and source.is_file():
-        image, build_seconds = source, 0.0
+        image, build_seconds, name = source, 0.0, fit_name(source.stem)
     else:
         result = _built(given)
         image, build_seconds = result.sys, result.seconds
     return run_driver(
         image,
-        name=source.stem if source.is_file() else None,
+        name=name,
         target=given.target,
         timeout=given.timeout,
         budget=given.budget,
@@ -175,45 +180,66 @@ def _built(given: argparse.Namespace) -> BuildResult:
         result = build_path(
             source, dependencies=given.dep, release=given.release, progress=progress
         )
-    for diagnostic in result.diagnostics:
-        print(diagnostic.ansi if _colour() else diagnostic.text, file=sys.stderr)
+    _print_diagnostics(result.diagnostics)
     return result
+
+
+def _print_diagnostics(diagnostics: Sequence[Any]) -> None:
+    """The compiler's messages, each followed by one empty line."""
+    for each in diagnostics:
+        text = each.ansi if _colour() else each.text
+        print(text.rstrip(), end="\n\n", file=sys.stderr)
 
 
 # -- on the terminal ------------------------------------------------------------------------------
 
 
 class Progress:
-    """What takes longer than a second says how far it is; on a terminal, on one line."""
+    """What takes longer than a second says how far it is; on a terminal, on one line.
+
+    What is said in the first second is shown when that is over, unless all is done by then.
+    """
 
     def __init__(self, after: float = 1.0) -> None:
         self._stream = sys.stderr
         self._terminal = self._stream.isatty()
-        self._start = time.monotonic()
-        self._after = after
-        self._last = ""
-        self._shown = False
+        self._lock = threading.Lock()
+        self._text = self._shown = ""
+        self._quiet = True
+        self._timer = threading.Timer(after, self._speak)
+        self._timer.daemon = True
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        if time.monotonic() - self._start < self._after and not self._shown:
+        with self._lock:
+            self._text = f"{what} ({done} of {total})" if total else what
+            if not self._quiet:
+                self._show()
+
+    def _speak(self) -> None:
+        with self._lock:
+            self._quiet = False
+            self._show()
+
+    def _show(self) -> None:
+        if self._text == self._shown:
             return
-        text = f"{what} ({done} of {total})" if total else what
-        if text == self._last:
-            return
-        self._last = text
-        self._shown = True
+        self._shown = self._text
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
-            print(f"\r\x1b[K{text[:width]}", end="", file=self._stream, flush=True)
+            print(f"\r\x1b[K{self._text[:width]}", end="", file=self._stream, flush=True)
         else:
-            print(text, file=self._stream, flush=True)
+            print(self._text, file=self._stream, flush=True)
 
     def __enter__(self) -> Progress:
+        self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._shown and self._terminal:
-            print("\r\x1b[K", end="", file=self._stream, flush=True)
+        self._timer.cancel()
+        with self._lock:
+            self._text = self._shown  # a timer that is just going off has nothing to say
+            if self._shown and self._terminal:
+                print("\r\x1b[K", end="", file=self._stream, flush=True)
 
 
 def _colour() -> bool:

@@ -57,7 +57,7 @@ def build_path(
             raise UsageError("--dep is for a .rs file; a crate names them in its Cargo.toml")
         return build_folder(path, release=release, progress=progress, cancel=cancel)
     if path.suffix != ".rs":
-        raise UsageError(f"{path}: not a .rs file, a crate folder or a .sys file")
+        raise UsageError(f"{path}: neither a .rs file nor a crate folder nor a .sys file")
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kernellab.cli import Progress
 from tests.drivers import driver_source
 
 HELLO = driver_source('println!("hello {}", 1);')
@@ -86,9 +87,12 @@ def test_compile_error_is_exit_code_1_and_names_the_files_own_line(tmp_path: Pat
         (["run", "hello.rs", "--timeout", "0"], 2, "not a number of seconds"),
         (["run", "hello.rs", "--client", "absent.py"], 2, "absent.py"),
         (["run", "bad name.rs"], 2, "bad name"),
-        (["run", "notes.txt"], 2, "not a .rs file"),
+        (["run", "notes.txt"], 2, "neither a .rs file"),
         (["run", "binary.rs"], 2, "not UTF-8"),
-        (["run", "empty.sys"], 7, "empty.sys"),
+        (["run", "empty.sys"], 7, "not a driver"),
+        (["build", "empty.sys"], 2, "is built already"),
+        (["build", "notes.txt"], 2, "neither a .rs file"),
+        (["build", "hello.rs", "-o", "absent/out.sys"], 2, "cannot write absent"),
         (["fly"], 2, "invalid choice"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -101,9 +105,103 @@ def test_mistakes(tmp_path: Path, arguments: list[str], code: int, says: str) ->
     (tmp_path / "empty.sys").write_bytes(b"")
     done = kernellab(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
-    if says != "empty.sys":
-        assert says in done.stderr
+    assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def damaged(image: bytes, case: str) -> bytes:
+    """A driver's image with one thing wrong."""
+    headers = int.from_bytes(image[0x3C:0x40], "little")
+
+    def patched(offset: int, value: bytes) -> bytes:
+        at = headers + offset
+        return image[:at] + value + image[at + len(value) :]
+
+    return {
+        "text": b"this is no image\r\n" * 100,
+        "only MZ": b"MZ",
+        "headers cut": image[: headers + 40],
+        "sections cut": image[: len(image) // 2],
+        "32-bit machine": patched(4, (0x014C).to_bytes(2, "little")),
+        "32-bit format": patched(24, (0x010B).to_bytes(2, "little")),
+        "header far out": image[:0x3C] + b"\xff\xff\xff\x7f" + image[0x40:],
+    }[case]
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("text", "not a PE image"),
+        ("only MZ", "truncated"),
+        ("headers cut", "truncated"),
+        ("sections cut", "truncated"),
+        ("32-bit machine", "x86"),
+        ("32-bit format", "PE32"),
+        ("header far out", "truncated"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_an_image_that_cannot_be_loaded_is_exit_code_7(
+    tmp_path: Path, hello: Path, case: str, says: str, as_json: bool
+) -> None:
+    (tmp_path / "bad.sys").write_bytes(damaged(hello.read_bytes(), case))
+    done = kernellab("run", "bad.sys", *(["--json"] if as_json else []), cwd=tmp_path)
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if as_json:
+        (event,) = events(done.stdout)
+        assert (event["event"], event["kind"]) == ("error", "load")
+        assert says in event["message"]
+    else:
+        assert done.stdout == ""
+        assert says in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_ready_driver_may_be_called_anything(tmp_path: Path, hello: Path) -> None:
+    for name in ("foo 1.2.sys", "1394.SYS"):
+        (tmp_path / name).write_bytes(hello.read_bytes())
+        done = kernellab("run", name, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, "hello from the kernel\nbye\n"), done.stderr
+
+
+def test_progress_says_what_takes_long_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Progress(after=60) as quick:
+        quick(0, 3, "the first part")
+    assert capsys.readouterr().err == ""
+    with Progress(after=60) as slow:
+        slow(0, 3, "the first part")  # in the quiet time, and nothing new comes before its end
+        slow._speak()
+        slow(1, 3, "the second part")
+    assert capsys.readouterr().err == "the first part (0 of 3)\nthe second part (1 of 3)\n"
+
+
+def test_messages_are_one_empty_line_apart(tmp_path: Path) -> None:
+    write(tmp_path, "broken.rs", HELLO.replace("println!(", "printnl!(").replace("bye", "{"))
+    done = kernellab("build", "broken.rs", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "\n\n\n" not in done.stderr
+    assert "\n\nerror: broken cannot be built" in done.stderr
+
+
+def test_bytes_that_are_no_text_are_shown_and_kept_apart(tmp_path: Path) -> None:
+    """A driver may print any bytes: they come out as text, never as an error of ours."""
+    body = (
+        "unsafe { windows_kernel_rs::sys::ntoskrnl::DbgPrint("
+        r'c"%s\n".as_ptr().cast(), c"a\xff\xfe\x80b\xc3\xa9\x1b[31m".as_ptr()) };'
+    )
+    write(tmp_path, "odd.rs", driver_source(body))
+    plain = kernellab("run", "odd.rs", cwd=tmp_path)
+    assert plain.returncode == 0, plain.stderr
+    assert "\x1b" not in plain.stdout
+    lines = plain.stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("a") and "b" in lines[0]
+    done = kernellab("run", "odd.rs", "--json", cwd=tmp_path)
+    (text, _) = [e["text"] for e in events(done.stdout) if e["event"] == "dbgprint"]
+    assert text.startswith("a") and text.endswith("\n")
 
 
 CASES = [

@@ -2,12 +2,13 @@
 
 from .crate import Crate, sample_crate, write_crate
 from .dependencies import parse_dependency, split_dependencies
-from .names import validate_name
+from .names import fit_name, validate_name
 from .template import Template, load_template, template_root
 
 __all__ = [
     "Crate",
     "Template",
+    "fit_name",
     "load_template",
     "parse_dependency",
     "sample_crate",

@@ -54,6 +54,15 @@ def validate_name(name: str) -> str:
     return name
 
 
+def fit_name(text: str) -> str:
+    """A name for somebody else's driver, whose file may be called anything: ``foo-1.2``."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:MAX_LENGTH].rstrip("_-")
+    for each in (name, f"driver_{name}"[:MAX_LENGTH].rstrip("_-")):
+        if not _objection(each):
+            return each
+    return "driver"
+
+
 def _objection(name: str) -> str:
     if not name:
         return "it is empty"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernellab.crate import validate_name
+from kernellab.crate import fit_name, validate_name
 from kernellab.errors import UsageError
 
 
@@ -63,3 +63,21 @@ def test_bad_names_are_refused_with_a_reason(name: str, why: str) -> None:
     assert why in message
     assert "at most 64 characters" in message
     assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("hello", "hello"),
+        ("foo-1.2", "foo-1_2"),
+        ("my driver", "my_driver"),
+        ("1394", "driver_1394"),
+        ("ntoskrnl", "driver_ntoskrnl"),
+        ("CON", "driver_CON"),
+        ("..", "driver"),
+        ("\u00fc" * 300, "driver"),
+        ("x" * 300, "x" * 64),
+    ],
+)
+def test_somebody_elses_driver_gets_a_name(file: str, name: str) -> None:
+    assert fit_name(file) == validate_name(name)
