@@ -93,10 +93,9 @@ def test_time_limit_stops_a_dispatch_routine(target: Target, faults: Path, fault
 def test_time_limit_of_the_next_request_is_its_own(target: Target, faults: Path) -> None:
     """A timer that a finished request left running would stop the next one."""
     target.load(faults)
-    device = target.open(r"\\.\Faults")
-    device.ioctl(RUN, b"nothing", timeout=0.2)
-    with pytest.raises(TargetTimeout, match=r"0\.6 s"):
-        device.ioctl(RUN, b"spin", timeout=0.6)
+    with target.open(r"\\.\Faults") as device:
+        device.ioctl(RUN, b"nothing", timeout=0.1)
+        device.ioctl(RUN, b"work", timeout=200)  # several tenths of a second
 
 
 def test_halted_processor(target: Target, faults: Path) -> None:

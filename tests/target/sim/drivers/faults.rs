@@ -260,6 +260,11 @@ unsafe fn go_wrong(fault: &[u8]) {
             }
             b"print_for_ever" => print_for_ever(),
             b"halt" => halt(),
+            b"work" => {
+                for step in 0..60_000_000_u64 {
+                    core::hint::black_box(step);
+                }
+            }
             b"leak" => println!("{}", allocate(100)),
             _ => println!("nothing to do"),
         }
