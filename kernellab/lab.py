@@ -55,8 +55,10 @@ Subscriber = Callable[[Sequence[Event]], None]
 def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> Target:
     """Start a target and return it ready for use.
 
-    ``timeout`` is how many seconds driver code may run for one request. Raises UsageError for
-    an unknown name and TargetLost when the target cannot be started.
+    ``timeout`` is how many seconds driver code may run for one request. ``sim`` also takes
+    ``seed`` (which interleaving of threads, 0 unless given) and ``processors`` (2 unless given, 1
+    to 64). Raises UsageError for an unknown name or option and TargetLost when the target cannot
+    be started.
     """
     return Target(name, timeout=timeout, **options)
 
@@ -76,7 +78,8 @@ class Target:
         #: How many times the machine was rebooted.
         self.reboots = 0
         self._kind = registry.get(name)
-        self._options = options
+        self._settings = {n: v for n, v in options.items() if n in self._kind.settings}
+        self._options = {n: v for n, v in options.items() if n not in self._settings}
         self._stopped = ""
         self._closed = False
         self._busy = threading.RLock()
@@ -166,6 +169,12 @@ class Target:
         seconds = timeout or self.timeout
         return self._request(command, seconds + GRACE, timeout=seconds, **fields)
 
+    def sleep(self, seconds: float, *, timeout: float | None = None) -> None:
+        """Let time pass on the machine: timers ring, threads run. On ``sim`` it is virtual time,
+        and an hour takes as long as what happens in it."""
+        self._usable()
+        self.call("sleep", timeout=timeout, seconds=seconds)
+
     # -- the machine --------------------------------------------------------------------------
 
     @property
@@ -179,7 +188,7 @@ class Target:
             self._open_for_use()
             try:
                 if self._session.lost is None:
-                    self._request("reboot", GRACE)
+                    self._request("reboot", GRACE, **self._settings)
                 else:
                     self._restart()
             except (TargetLost, TargetTimeout):
@@ -246,6 +255,12 @@ class Target:
         if version != protocol.VERSION:
             self.close()
             raise TargetLost(f"the target {self.name!r} speaks protocol {version!r}, not 1")
+        if self._settings:
+            try:
+                self._request("reboot", GRACE, **self._settings)
+            except KernelLabError:
+                self.close()
+                raise
 
     def _stop(self, reason: str) -> None:
         """The machine has stopped: no driver on it runs any more."""

@@ -30,7 +30,8 @@ command        fields                                          reply
 ``ioctl``      ``handle code data out_size timeout``           ``data information``
 ``status``                                                     ``state drivers devices …``
 ``interrupt``  (answered at once, whatever else is running)
-``reboot``     (a fresh machine; all drivers are gone)
+``sleep``      ``seconds timeout``  (time of the machine)
+``reboot``     ``seed processors``  (a fresh machine)
 ``shutdown``   (reply, then the process ends)
 =============  ==============================================  ===========================
 
@@ -60,7 +61,7 @@ DPFLTR_IHVDRIVER_ID: Final = 77
 DPFLTR_ERROR_LEVEL: Final = 0
 
 COMMANDS: Final = frozenset(
-    "hello put load unload open close read write ioctl status interrupt reboot shutdown".split()
+    "hello put load unload open close read write ioctl sleep status interrupt reboot shutdown".split()
 )
 
 #: What can go wrong with a request; the client turns each into one exception type.

@@ -37,6 +37,8 @@ class TargetKind(ABC):
     name: ClassVar[str]
     #: One line for ``kernellab targets`` and tab completion.
     summary: ClassVar[str]
+    #: Options of ``connect()`` that the endpoint itself takes, with each ``reboot``.
+    settings: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def start(self, **options: Any) -> Endpoint:

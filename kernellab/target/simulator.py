@@ -16,6 +16,7 @@ class Sim(TargetKind):
 
     name = "sim"
     summary = "the built-in simulated NT kernel (no VM needed; the default)"
+    settings = frozenset({"seed", "processors"})
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -28,7 +28,8 @@ from .kernel import io
 from .kernel.bugcheck import BugCheck
 from .kernel.driver import NtFailure
 from .kernel.execution import Stopped
-from .kernel.kernel import Kernel
+from .kernel.kernel import UNITS, Kernel
+from .kernel.scheduler import MAX_PROCESSORS, Stuck
 from .machine.pe import MAX_FILE
 
 #: Events gathered before they are written, and how long the first of them may wait, seconds.
@@ -110,6 +111,7 @@ class Endpoint:
         self._stopped = ""
         self._why = ""
         self._busy = False
+        self._settings: dict[str, Any] = {}
         self._kernel = self._boot()
         self._commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": self._hello,
@@ -121,6 +123,7 @@ class Endpoint:
             "read": self._read_device,
             "write": self._write_device,
             "ioctl": self._ioctl,
+            "sleep": self._sleep,
             "status": self._status,
             "reboot": self._reboot,
             "shutdown": lambda _: {},
@@ -136,7 +139,7 @@ class Endpoint:
         self._out.flush()
 
     def _boot(self) -> Kernel:
-        return Kernel(table(), self._out.event)
+        return Kernel(table(), self._out.event, **self._settings)
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -185,6 +188,9 @@ class Endpoint:
 
     def _run(self, request: dict[str, Any], activity: Any, name: str, *, user: bool) -> Any:
         """Run an activity within the request's limits; everything that stops it is told."""
+        return self._within(request, lambda k: k.run(activity, name, user=user))
+
+    def _within(self, request: dict[str, Any], action: Callable[[Kernel], Any]) -> Any:
         k = self._kernel
         seconds = _number(request, "timeout", _DEFAULT_TIMEOUT)
         budget = request.get("budget")
@@ -196,7 +202,7 @@ class Endpoint:
         timer.daemon = True
         timer.start()
         try:
-            return k.run(activity, name, user=user)
+            return action(k)
         except BugCheck as check:
             self._stopped = f"{check.name} ({check.code:#x})"
             if check.report is not None:
@@ -204,11 +210,19 @@ class Endpoint:
             raise _Failed("bugcheck", str(check)) from None
         except Stopped as stopped:
             raise self._stop(stopped, seconds, budget) from None
+        except Stuck as stuck:
+            raise self._stuck(stuck) from None
         finally:
             timer.cancel()
             self._busy = False
             k.cpu.clear()
             k.cpu.budget = None
+
+    def _stuck(self, stuck: Stuck) -> _Failed:
+        k = self._kernel
+        frames = k.frames(stuck.thread.context(trapped=True))
+        self._stopped = f"driver code waits for ever for {stuck.why}"
+        return _Failed("timeout", self._stopped, frames=[protocol.frame_fields(f) for f in frames])
 
     def _ask(self, why: str) -> None:
         if self._busy:
@@ -217,7 +231,7 @@ class Endpoint:
 
     def _stop(self, stopped: Stopped, seconds: float, budget: object) -> _Failed:
         k = self._kernel
-        frames = k.frames(k.thread.context(trapped=False))
+        frames = k.frames(k.flow.context(trapped=False))
         told = [protocol.frame_fields(f) for f in frames]
         if stopped.why == "halted":
             kind, message = "timeout", "the driver halted the processor"
@@ -312,6 +326,11 @@ class Endpoint:
             raise Usage(f"there is no handle {number}")
         return handle
 
+    def _sleep(self, request: dict[str, Any]) -> dict[str, Any]:
+        units = round(_number(request, "seconds", 0.0) * UNITS)
+        self._within(request, lambda k: k.drive(None, units=units))
+        return {}
+
     def _status(self, _: dict[str, Any]) -> dict[str, Any]:
         k = self._kernel
         pool: dict[str, int] = {}
@@ -332,7 +351,11 @@ class Endpoint:
             "pool": pool,
         }
 
-    def _reboot(self, _: dict[str, Any]) -> dict[str, Any]:
+    def _reboot(self, request: dict[str, Any]) -> dict[str, Any]:
+        seed, processors = _int(request, "seed", 0), _int(request, "processors", 2)
+        if not 1 <= processors <= MAX_PROCESSORS:
+            raise Usage(f"'processors' has to be from 1 to {MAX_PROCESSORS}")
+        self._settings = {"seed": seed, "processors": processors}
         self._files.clear()
         self._stopped = ""
         self._kernel = self._boot()

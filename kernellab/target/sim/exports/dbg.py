@@ -84,4 +84,4 @@ def vDbgPrintExWithPrefix(
 @export("VOID DbgBreakPoint(VOID)", irql=HIGH_LEVEL)
 def DbgBreakPoint(k: Kernel) -> None:
     """WDK: "DbgBreakPoint routine". Without a debugger it is an unhandled breakpoint."""
-    raise for_fault(k, Fault(3, k.memory.u64(k.thread.trap_rsp)))
+    raise for_fault(k, Fault(3, k.memory.u64(k.flow.trap_rsp)))

@@ -1,4 +1,4 @@
-"""IRQL, spin locks on one processor, time, bug checks, stack probes."""
+"""IRQL, time, bug checks, stack probes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from .registry import DISPATCH_LEVEL, HIGH_LEVEL, export, export_code, export_da
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
-#: 100 ns between 1601 and the machine's boot, 2024-01-01 00:00 UTC: fixed, so that runs repeat.
-_BOOT_TIME: Final = 133_485_408_000_000_000
 _FREQUENCY: Final = 10_000_000
 
 
@@ -24,23 +22,24 @@ def KeGetCurrentIrql(k: Kernel) -> int:
 @export("KIRQL KfRaiseIrql(KIRQL NewIrql)", irql=HIGH_LEVEL)
 def KfRaiseIrql(k: Kernel, NewIrql: int) -> int:
     """WDK: "KeRaiseIrql macro (wdm.h)"; lower than current is bug check 0x9."""
-    return _raise(k, NewIrql)
+    return raise_irql(k, NewIrql)
 
 
 @export("KIRQL KeRaiseIrqlToDpcLevel(VOID)", irql=DISPATCH_LEVEL)
 def KeRaiseIrqlToDpcLevel(k: Kernel) -> int:
     """WDK: "KeRaiseIrqlToDpcLevel function (wdm.h)"."""
-    return _raise(k, DISPATCH_LEVEL)
+    return raise_irql(k, DISPATCH_LEVEL)
 
 
-def _raise(k: Kernel, level: int) -> int:
+def raise_irql(k: Kernel, level: int) -> int:
+    """Raise the current processor's IRQL; the old one. Bug check 0x9 where that is higher."""
     old: int = k.cpu.irql
     if level < old:
         raise BugCheck(
             *("IRQL_NOT_GREATER_OR_EQUAL", old, level),
             message=f"The driver raised the IRQL to {level}, which is below the current {old}.",
         )
-    k.cpu.irql = level
+    k.scheduler.set_irql(level)
     return old
 
 
@@ -52,72 +51,13 @@ def KeLowerIrql(k: Kernel, NewIrql: int) -> None:
             *("IRQL_NOT_LESS_OR_EQUAL", k.cpu.irql, NewIrql),
             message=f"The driver lowered the IRQL to {NewIrql}, above the current {k.cpu.irql}.",
         )
-    k.cpu.irql = NewIrql
-
-
-@export("VOID KeInitializeSpinLock(PKSPIN_LOCK SpinLock)", irql=HIGH_LEVEL)
-def KeInitializeSpinLock(k: Kernel, SpinLock: int) -> None:
-    """WDK: "KeInitializeSpinLock function (wdm.h)"."""
-    k.memory.set_u64(SpinLock, 0)
-
-
-def _take(k: Kernel, lock: int) -> None:
-    if k.memory.u64(lock):
-        # One processor: nobody else can ever release it.
-        raise BugCheck(
-            *("SPIN_LOCK_ALREADY_OWNED", lock),
-            message="A spin lock was acquired that is held already: the processor would wait "
-            "for itself for ever.",
-        )
-    k.memory.set_u64(lock, 1)
-
-
-def _release(k: Kernel, lock: int) -> None:
-    if not k.memory.u64(lock):
-        raise BugCheck(
-            *("SPIN_LOCK_NOT_OWNED", lock), message="A spin lock was released that is not held."
-        )
-    k.memory.set_u64(lock, 0)
-
-
-@export("KIRQL KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)", irql=DISPATCH_LEVEL)
-def KeAcquireSpinLockRaiseToDpc(k: Kernel, SpinLock: int) -> int:
-    """WDK: "KeAcquireSpinLockRaiseToDpc function (wdm.h)"; held already is bug check 0xF."""
-    old = _raise(k, DISPATCH_LEVEL)
-    _take(k, SpinLock)
-    return old
-
-
-@export("VOID KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql)", irql=DISPATCH_LEVEL)
-def KeReleaseSpinLock(k: Kernel, SpinLock: int, NewIrql: int) -> None:
-    """WDK: "KeReleaseSpinLock function (wdm.h)"; not held is bug check 0x10."""
-    _release(k, SpinLock)
-    KeLowerIrql(k, NewIrql)
-
-
-@export("VOID KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)", irql=HIGH_LEVEL)
-def KeAcquireSpinLockAtDpcLevel(k: Kernel, SpinLock: int) -> None:
-    """WDK: "KeAcquireSpinLockAtDpcLevel function (wdm.h)"."""
-    _at_dispatch(k, "KeAcquireSpinLockAtDpcLevel")
-    _take(k, SpinLock)
-
-
-@export("VOID KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock)", irql=HIGH_LEVEL)
-def KeReleaseSpinLockFromDpcLevel(k: Kernel, SpinLock: int) -> None:
-    """WDK: "KeReleaseSpinLockFromDpcLevel function (wdm.h)"."""
-    _at_dispatch(k, "KeReleaseSpinLockFromDpcLevel")
-    _release(k, SpinLock)
-
-
-def _at_dispatch(k: Kernel, name: str) -> None:
-    if k.cpu.irql < DISPATCH_LEVEL:
-        k.violation("irql-too-low", f"{name} was called at IRQL {k.cpu.irql}, below DISPATCH_LEVEL")
+    k.scheduler.set_irql(NewIrql)
 
 
 @export("VOID KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime)", irql=HIGH_LEVEL)
 def KeQuerySystemTimePrecise(k: Kernel, CurrentTime: int) -> None:
     """WDK: "KeQuerySystemTimePrecise function (wdm.h)": 100 ns since 1601, virtual."""
-    k.memory.set_u64(CurrentTime, _BOOT_TIME + round(k.time * 1e7))
+    k.memory.set_u64(CurrentTime, k.boot_time + k.now)
 
 
 @export("LARGE_INTEGER KeQueryPerformanceCounter(PLARGE_INTEGER PerformanceFrequency)",
@@ -126,19 +66,19 @@ def KeQueryPerformanceCounter(k: Kernel, PerformanceFrequency: int) -> int:
     """WDK: "KeQueryPerformanceCounter function (wdm.h)": ticks of 100 ns, virtual."""
     if PerformanceFrequency:
         k.memory.set_u64(PerformanceFrequency, _FREQUENCY)
-    return round(k.time * _FREQUENCY)
+    return k.now
 
 
 @export("ULONGLONG KeQueryInterruptTime(VOID)", irql=HIGH_LEVEL)
 def KeQueryInterruptTime(k: Kernel) -> int:
     """WDK: "KeQueryInterruptTime function (wdm.h)": 100 ns since boot, virtual."""
-    return round(k.time * 1e7)
+    return k.now
 
 
 @export("VOID KeStallExecutionProcessor(ULONG MicroSeconds)", irql=HIGH_LEVEL)
 def KeStallExecutionProcessor(k: Kernel, MicroSeconds: int) -> None:
     """WDK: "KeStallExecutionProcessor function (ntifs.h)": passes virtual time."""
-    k.waited += MicroSeconds * 1e-6
+    k.now += MicroSeconds * 10
 
 
 @export("VOID KeBugCheck(ULONG BugCheckCode)", irql=HIGH_LEVEL)

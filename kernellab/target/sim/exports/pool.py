@@ -37,7 +37,7 @@ def _allocate(
         paged=paged,
         zero=zero,
         owner=k.caller(),
-        context=lambda: k.thread.context(trapped=True),
+        context=lambda: k.flow.context(trapped=True),
         execute=execute,
     )
 

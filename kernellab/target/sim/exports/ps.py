@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 @export("HANDLE PsGetCurrentProcessId(VOID)", irql=DISPATCH_LEVEL)
 def PsGetCurrentProcessId(k: Kernel) -> int:
     """WDK: "PsGetCurrentProcessId function (ntddk.h)": 4 is the system process."""
-    return 4
+    number: int = k.thread.process.pid
+    return number
 
 
 @export("HANDLE PsGetCurrentThreadId(VOID)", irql=DISPATCH_LEVEL)
@@ -23,4 +24,4 @@ def PsGetCurrentThreadId(k: Kernel) -> int:
     return number
 
 
-export_data("PsInitialSystemProcess", lambda k: k.system_process.to_bytes(8, "little"))
+export_data("PsInitialSystemProcess", lambda k: k.ps.system.object.to_bytes(8, "little"))

@@ -32,10 +32,13 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ..kernel.execution import Deferred
+from ..kernel.execution import Deferred, Wait, WaitOnce
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
+
+#: Virtual time of one call, units of 100 ns.
+CALL_UNITS: Final = 10
 
 PASSIVE_LEVEL, APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL = 0, 1, 2, 15
 
@@ -139,7 +142,9 @@ class Export:
         cpu = k.cpu
 
         def handler(a: int, b: int, c: int, d: int, rsp: int) -> Any:
-            k.ticks += 1
+            k.now += CALL_UNITS
+            if k.now >= k.alarm:
+                cpu.attention = True
             if cpu.irql > irql:
                 k.irql_too_high(self)
             values: list[Any] = [a, b, c, d][:count]
@@ -153,6 +158,8 @@ class Export:
                 return result & 0xFFFF_FFFF_FFFF_FFFF
             if isinstance(result, Generator):
                 return Deferred(self, result, rsp)
+            if isinstance(result, Wait):
+                return Deferred(self, WaitOnce(result), rsp)
             return int(result or 0)
 
         return handler

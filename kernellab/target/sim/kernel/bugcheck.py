@@ -91,6 +91,12 @@ def for_fault(k: Kernel, fault: Fault) -> BugCheck:
     return _unhandled(k, status, fault.rip, f"The driver {what}.")
 
 
+def for_status(k: Kernel, status: int, message: str) -> BugCheck:
+    """The bug check for an exception that a routine raised and that nothing handled."""
+    rip = k.memory.u64(k.flow.trap_rsp)
+    return _unhandled(k, status, rip, message)
+
+
 def _unhandled(k: Kernel, status: int, rip: int, message: str) -> BugCheck:
     """An exception that nobody handles: which bug check depends on whose thread it is in."""
     if k.cpu.irql >= 2:
@@ -104,7 +110,7 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
     address, access, rip = fault.address, fault.access, fault.rip
     verb = {"read": "read", "write": "wrote to", "execute": "jumped to"}[access]
     page = k.memory.page(address)
-    if k.thread.in_guard(address):
+    if k.flow.in_guard(address):
         return BugCheck(
             "UNEXPECTED_KERNEL_MODE_TRAP",
             8,

@@ -16,7 +16,7 @@ from kernellab.errors import LoadError
 from ..machine import pe
 from ..machine.memory import PAGE
 from ..machine.unwind import ModuleImage
-from .execution import Activity, Call
+from .execution import Call, Steps
 from .structs import Struct, const, size_of, write_unicode_string
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
         count = -(-max(section.virtual_size, 1) // PAGE)
         k.memory.protect(first, count, write=section.writable, execute=section.executable)
         if section.executable:
-            hooks += k.cpu.watch(first, bytes(mapped[section.rva :][: section.virtual_size]))
+            hooks += k.cpu.special.watch(
+                first, bytes(mapped[section.rva :][: section.virtual_size])
+            )
     module = ModuleImage.from_pe(name, base, image)
     k.modules.append(module)
     driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module, hooks=hooks)
@@ -125,7 +127,7 @@ def _imports(k: Kernel, image: pe.PeImage) -> list[tuple[int, int]]:
     return found
 
 
-def IopLoadDriver(k: Kernel, driver: LoadedDriver) -> Activity:  # noqa: N802 - NT's name
+def IopLoadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - NT's name
     """Make the DRIVER_OBJECT, call DriverEntry; the value is its NTSTATUS."""
     _make_object(k, driver)
     status = yield from at_same_irql(
@@ -141,7 +143,7 @@ def IopLoadDriver(k: Kernel, driver: LoadedDriver) -> Activity:  # noqa: N802 - 
     return status
 
 
-def at_same_irql(k: Kernel, call: Call, what: str) -> Activity:
+def at_same_irql(k: Kernel, call: Call, what: str) -> Steps:
     """Call a driver's routine and see that it returns at the IRQL that it was called at."""
     irql = k.cpu.irql
     result = yield call
@@ -197,7 +199,7 @@ def _name(k: Kernel, driver: LoadedDriver, at: int, text: str) -> None:
     write_unicode_string(k.memory, at, buffer, text)
 
 
-def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Activity:  # noqa: N802 - NT's name
+def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - NT's name
     """Call DriverUnload. Raises NtFailure where the driver cannot be unloaded."""
     routine = Struct(k.memory, "DRIVER_OBJECT", driver.object)["DriverUnload"]
     if not routine:
@@ -227,7 +229,7 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
         k.pool.free(allocation)
     for block in driver.blocks:
         k.pool.free(k.pool.live[block])
-    k.cpu.unwatch(driver.hooks)
+    k.cpu.special.unwatch(driver.hooks)
     k.memory.unmap(driver.base, driver.size // PAGE)
     k.modules.remove(driver.module)
     del k.drivers[driver.name]

@@ -1,20 +1,26 @@
-"""Running guest code: kernel threads, nested calls between the host and the guest, call stacks.
+"""Running guest code: flows of execution, nested calls between host and guest, call stacks.
 
 What the kernel does on a thread's behalf is an *activity*: a generator that yields
-:class:`Call` to have guest code called and gets its result back. Loading a driver is one
-(it calls DriverEntry), and so is an export that calls the driver back (IofCallDriver calls a
-dispatch routine). Activities and guest frames nest on one guest stack; the CPU itself is never
-entered recursively.
+
+* :class:`Call` to have guest code called, and gets its rax back,
+* :class:`Wait` to give up the processor until :meth:`Flow.wake`, and gets what wakes it,
+* :class:`Spin` to keep the processor busy at its IRQL until a condition holds.
+
+Loading a driver is one (it calls DriverEntry), and so is an export that calls the driver back
+(IofCallDriver calls a dispatch routine) or waits. Activities and guest frames nest on the guest
+stack of one :class:`Flow`; the CPU itself is never entered recursively. Threads are flows, and
+so is what runs DPCs on a processor: :mod:`.scheduler` decides which one runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..machine.cpu import STUB_SIZE, Fault, Stop
-from ..machine.memory import PAGE
+from ..machine.cpu import Fault, Stop
+from ..machine.memory import PAGE, AddressSpace, MemoryFault
 from ..machine.unwind import RawFrame, unwind
 
 if TYPE_CHECKING:
@@ -25,6 +31,7 @@ STACK_SIZE: Final = 0x6000
 
 #: How much of the stack a saved context keeps for a later walk, bytes.
 _KEPT: Final = 2048
+_MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,70 @@ class Call:
     arguments: tuple[int, ...] = ()
 
 
-Activity = Generator[Call, int, Any]
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Give up the processor; ``why`` names what is waited for, for whoever asks.
+
+    Yielded by an activity, or answered by an export's handler that has nothing to do
+    afterwards: the value given to :meth:`Flow.wake` is then the call's result.
+    """
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spin:
+    """Keep the processor until ``ready()`` is true; ``why`` names what is waited for."""
+
+    ready: Callable[[], bool]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwind:
+    """Give up guest frames and activities below ``registers["rsp"]`` and go on there.
+
+    For exception handling: the activity that yields this is not resumed.
+    """
+
+    registers: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """End the whole flow with ``value``, as PsTerminateSystemThread does."""
+
+    value: Any = None
+
+
+Request = Call | Wait | Spin | Unwind | Exit
+
+
+class Activity(Protocol):
+    """What :class:`Flow` drives: a generator, or an object that can be copied (snapshots)."""
+
+    def send(self, value: Any, /) -> Request:
+        """Go on with ``value`` (None at first); StopIteration with the result at the end."""
+
+
+#: An activity written as a generator; its value is the result.
+Steps = Generator[Request, Any, Any]
+
+
+class WaitOnce:
+    """The activity of an export that only waits: its result is what wakes it."""
+
+    __slots__ = ("_started", "wait")
+
+    def __init__(self, wait: Wait) -> None:
+        self.wait = wait
+        self._started = False
+
+    def send(self, value: Any) -> Wait:
+        if self._started:
+            raise StopIteration(value)
+        self._started = True
+        return self.wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +125,29 @@ class GuestFault(Exception):
         self.fault = fault
 
 
+class RaisedStatus(Exception):
+    """A routine raises an exception in the driver: ExRaiseStatus, ProbeForRead and their kind."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status & 0xFFFFFFFF
+
+
 class Stopped(Exception):
-    """Guest code was stopped from outside; ``why`` is ``asked`` or ``budget``."""
+    """Guest code was stopped from outside; ``why`` is ``asked``, ``budget`` or ``halted``."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class Outcome(Enum):
+    """Why :meth:`Flow.step` came back."""
+
+    ENDED = auto()
+    BLOCKED = auto()  # it waits: :meth:`Flow.wake` makes it go on
+    SPINNING = auto()  # it spins: see :attr:`Flow.spin`
+    YIELDED = auto()  # it could go on at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +170,8 @@ class Context:
 
 
 @dataclass(slots=True)
-class _Level:
-    """One activity on the thread: ``export`` and ``rsp`` of the trap that began it.
+class Level:
+    """One activity on a flow: ``export`` and ``rsp`` of the trap that began it.
 
     ``callee`` is the guest routine that it called last.
     """
@@ -95,17 +182,46 @@ class _Level:
     callee: int = 0
 
 
-class Thread:
-    """A kernel thread: a guest stack with guard pages, and the activities that run on it."""
+class Flow:
+    """A guest stack with guard pages, and the activities and guest frames that run on it."""
 
-    def __init__(self, k: Kernel, number: int, stack: int) -> None:
-        self.id = number
+    def __init__(self, k: Kernel, stack: int, size: int = STACK_SIZE) -> None:
         self.limit = stack
-        self.top = stack + STACK_SIZE
+        self.top = stack + size
+        self.levels: list[Level] = []
+        self.name = ""
+        #: What its outermost activity returned or raised.
+        self.value: Any = None
+        self.error: Exception | None = None
+        #: While it spins or waits.
+        self.spin: Spin | None = None
+        self.wait: Wait | None = None
+        #: Its registers while another flow has the CPU.
+        self.saved: Any = None
+        self.current = False
+        #: What user addresses mean to it.
+        self.space: AddressSpace = k.memory.system
+        self._sending = False
+        self._sent: Any = None
         self._k = k
-        self._levels: list[_Level] = []
-        self._name = ""
-        k.memory.map(stack, STACK_SIZE // PAGE)
+        k.memory.map(stack, size // PAGE)
+
+    def start(self, activity: Activity, name: str) -> None:
+        """Begin ``activity`` on the empty stack; ``name`` is the kernel routine that it is."""
+        self.name = name
+        self.levels = [Level(activity, None, self.top - 0x100)]
+        self.value = self.error = self.spin = self.wait = None
+        self._sending, self._sent = True, None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to run on it."""
+        return not self.levels
+
+    def wake(self, value: Any) -> None:
+        """The wait is over; its activity gets ``value``. The scheduler makes it run."""
+        self.wait = None
+        self._sent = value
 
     def in_guard(self, address: int) -> bool:
         """Whether ``address`` is in the unmapped pages below the stack."""
@@ -114,71 +230,144 @@ class Thread:
     @property
     def in_export(self) -> bool:
         """Whether an export runs on the driver's behalf right now."""
-        levels = self._levels
-        return self._k.cpu.trapping or bool(levels and levels[-1].export is not None)
+        levels = self.levels
+        trapping = self.current and self._k.cpu.trapping
+        return trapping or bool(levels and levels[-1].export is not None)
 
     @property
     def trap_rsp(self) -> int:
         """rsp of that export's trap: it points at the return address of the call."""
-        if self._k.cpu.trapping or not self._levels:
+        if (self.current and self._k.cpu.trapping) or not self.levels:
             return self._k.cpu.trap_rsp
-        return self._levels[-1].rsp
+        return self.levels[-1].rsp
 
     @property
     def callee(self) -> int:
         """The routine that the kernel called last and that has not returned, 0 where none."""
-        levels = self._levels
+        levels = self.levels
         if levels and levels[-1].export is not None and not levels[-1].callee:
             levels = levels[:-1]
         return levels[-1].callee if levels else 0
 
-    def run(self, activity: Activity, name: str) -> Any:
-        """Run ``activity`` to its end and return its value. ``name`` is the routine it is.
+    # -- running --------------------------------------------------------------------------------
 
-        Raises GuestFault, Stopped, and whatever handlers raise (BugCheck, MemoryFault).
+    def step(self, count: int = 0) -> Outcome:
+        """Run until it ends, waits, spins, or the kernel wants the processor.
+
+        ``count`` is the most guest instructions to run in one go, 0 for no limit. The CPU must
+        have this flow's registers. Raises GuestFault, Stopped, and whatever handlers raise.
         """
-        self._name = name
-        self._levels = [_Level(activity, None, self.top - 0x100)]
         cpu = self._k.cpu
-        value: Any = None
         while True:
-            level = self._levels[-1]
             try:
-                request = level.activity.send(value)
-            except StopIteration as stop:
-                if level.export is None:
-                    self._levels = []
-                    return stop.value
-                self._levels.pop()
-                cpu.resume(level.rsp, int(stop.value or 0))
+                if self._sending:
+                    outcome = self._advance()
+                    if outcome is not None:
+                        return outcome
+                    if cpu.attention:
+                        return Outcome.YIELDED
+                reason = cpu.run(count)
+                if reason is Stop.SLICE:
+                    reason = cpu.finish_stub()
+            except (MemoryFault, RaisedStatus) as error:
+                self._except(error)
+                continue
+            if reason is Stop.RETURNED:
+                self._sending, self._sent = True, cpu.value
+            elif reason is Stop.DEFERRED:
+                deferred: Deferred = cpu.value
+                self.levels.append(Level(deferred.activity, deferred.export, deferred.rsp))
+                self._sending, self._sent = True, None
+            elif reason is Stop.YIELDED:
+                cpu.resume(cpu.trap_rsp, cpu.value)
+                return Outcome.YIELDED
+            elif reason is Stop.SLICE:
+                return Outcome.YIELDED
+            elif reason is Stop.FAULT:
+                assert cpu.fault is not None
+                self._except(GuestFault(cpu.fault))
             else:
-                level.callee = request.address
-                cpu.call(request.address, request.arguments, level.rsp)
-            value = self._guest()
+                raise Stopped({Stop.BUDGET: "budget", Stop.HALTED: "halted"}.get(reason, "asked"))
 
-    def _guest(self) -> Any:
+    def _except(self, error: GuestFault | MemoryFault | RaisedStatus) -> None:
+        """An exception in guest code, or in an export on its behalf: dispatch it, or raise it."""
+        activity = self._k.dispatch_exception(self, error)
+        if activity is None:
+            raise error
+        rsp = (self._k.cpu.registers()["rsp"] - 0x100) & ~0xF
+        self.levels.append(Level(activity, None, rsp))
+        self._sending, self._sent = True, None
+
+    def _advance(self) -> Outcome | None:
+        """Go on with the innermost activity; None when guest code is to run now."""
+        level = self.levels[-1]
         cpu = self._k.cpu
-        reason = cpu.run()
-        if reason is Stop.RETURNED:
-            return cpu.value
-        if reason is Stop.DEFERRED:
-            deferred: Deferred = cpu.value
-            self._levels.append(_Level(deferred.activity, deferred.export, deferred.rsp))
+        try:
+            request = level.activity.send(self._sent)
+        except StopIteration as stop:
+            self.levels.pop()
+            if not self.levels:
+                self.value = stop.value
+                return Outcome.ENDED
+            cpu.resume(level.rsp, int(stop.value or 0) & _MASK)
+            self._sending = False
             return None
-        if reason is Stop.FAULT:
-            assert cpu.fault is not None
-            raise GuestFault(cpu.fault)
-        raise Stopped({Stop.BUDGET: "budget", Stop.HALTED: "halted"}.get(reason, "asked"))
+        except Exception as error:
+            if len(self.levels) > 1 or not self._k.is_answer(error):
+                raise
+            self.levels.pop()
+            self.error = error
+            return Outcome.ENDED
+        self._sent = None
+        if isinstance(request, Call):
+            level.callee = request.address
+            cpu.call(request.address, request.arguments, level.rsp)
+            self._sending = False
+            return None
+        if isinstance(request, Unwind):
+            self.unwind_to(request.registers)
+            return None
+        if isinstance(request, Exit):
+            while self.levels:
+                self._close(self.levels.pop())
+            self.value = request.value
+            return Outcome.ENDED
+        if isinstance(request, Spin):
+            self.spin = request
+            return Outcome.SPINNING
+        self.wait = request
+        return Outcome.BLOCKED
 
-    # -- call stacks --------------------------------------------------------------------------
+    def _close(self, level: Level) -> None:
+        close = getattr(level.activity, "close", None)
+        # The activity that asks for its own end runs right now; a generator's clean-up follows.
+        if close is not None and not getattr(level.activity, "gi_running", False):
+            close()
+
+    def unwind_to(self, registers: dict[str, int]) -> None:
+        """Go on at ``registers``; activities that began further down the stack are over."""
+        rsp = registers["rsp"]
+        while len(self.levels) > 1 and self.levels[-1].rsp < rsp:
+            self._close(self.levels.pop())
+        self._k.cpu.set_registers(registers)
+        self._sending = False
+
+    # -- call stacks ----------------------------------------------------------------------------
+
+    def registers(self) -> dict[str, int]:
+        """The general registers, also while another flow has the CPU."""
+        if self.current or self.saved is None:
+            return self._k.cpu.registers()
+        return self._k.cpu.registers_of(self.saved)
 
     def context(self, *, trapped: bool) -> Context:
-        """Where the thread is now. ``trapped``: inside an export, whose frame comes first."""
+        """Where the flow is now. ``trapped``: inside an export, whose frame comes first."""
         k = self._k
-        registers = k.cpu.registers()
-        levels = list(self._levels)
+        registers = self.registers()
+        levels = list(self.levels)
+        trapping = self.current and k.cpu.trapping
         if trapped:
-            if levels and levels[-1].export is not None and not k.cpu.trapping:
+            if levels and levels[-1].export is not None and not trapping:
                 registers["rip"] = k.stub_of(levels[-1].export.name)
                 registers["rsp"] = levels[-1].rsp
                 levels.pop()
@@ -195,7 +384,7 @@ class Thread:
             for level in reversed(levels)
             if level.export is not None
         )
-        return Context(registers, start, stack, outer, self._name)
+        return Context(registers, start, stack, outer, self.name)
 
     def walk(self, context: Context, *, live: bool = True) -> list[RawFrame]:
         """The call stack of ``context``; ``live`` when memory still is as it was."""
@@ -213,8 +402,3 @@ class Thread:
         if context.name:
             frames.append(RawFrame(k.cpu.stub(0), "", 0))
         return frames
-
-
-def stub_index(address: int, base: int) -> int:
-    """Which stub of those at ``base`` an address is in."""
-    return (address - base) // STUB_SIZE

@@ -15,7 +15,7 @@ from kernellab import ntdata
 
 from .bugcheck import BugCheck
 from .driver import NtFailure, at_same_irql
-from .execution import Activity, Call
+from .execution import Call, Steps
 from .objects import Handle, nt_path
 from .structs import LONGEST_STRING, Struct, const, size_of, write_unicode_string
 
@@ -54,7 +54,7 @@ def _new(k: Kernel, size: int, tag: int, *, zero: bool = True) -> int:
     return address
 
 
-def IopParseDevice(k: Kernel, path: str) -> Activity:  # noqa: N802 - NT's name
+def IopParseDevice(k: Kernel, path: str) -> Steps:  # noqa: N802 - NT's name
     """Open ``path``: a file object, IRP_MJ_CREATE; the value is the handle."""
     if len(path.encode("utf-16-le", "surrogatepass")) > LONGEST_STRING:
         raise NtFailure("STATUS_OBJECT_NAME_INVALID", "the path is longer than 32,767 characters")
@@ -90,7 +90,7 @@ def IopParseDevice(k: Kernel, path: str) -> Activity:  # noqa: N802 - NT's name
     return handle.number
 
 
-def IopCloseFile(k: Kernel, handle: Handle) -> Activity:  # noqa: N802 - NT's name
+def IopCloseFile(k: Kernel, handle: Handle) -> Steps:  # noqa: N802 - NT's name
     """IRP_MJ_CLEANUP and IRP_MJ_CLOSE; closing cannot fail, whatever the driver answers."""
     try:
         try:
@@ -110,7 +110,7 @@ def _forget(k: Kernel, handle: Handle) -> None:
             k.pool.free(k.pool.live[address])
 
 
-def NtReadFile(k: Kernel, handle: Handle, length: int, offset: int) -> Activity:  # noqa: N802
+def NtReadFile(k: Kernel, handle: Handle, length: int, offset: int) -> Steps:  # noqa: N802
     """IRP_MJ_READ; the value is the :class:`Request`."""
     _buffered(k, handle, "IRP_MJ_READ")
     fields = {"Parameters.Read.Length": length, "Parameters.Read.ByteOffset": offset}
@@ -118,7 +118,7 @@ def NtReadFile(k: Kernel, handle: Handle, length: int, offset: int) -> Activity:
     return _checked(request, "IRP_MJ_READ", handle)
 
 
-def NtWriteFile(k: Kernel, handle: Handle, data: bytes, offset: int) -> Activity:  # noqa: N802
+def NtWriteFile(k: Kernel, handle: Handle, data: bytes, offset: int) -> Steps:  # noqa: N802
     """IRP_MJ_WRITE; the value is the :class:`Request`."""
     _buffered(k, handle, "IRP_MJ_WRITE")
     fields = {"Parameters.Write.Length": len(data), "Parameters.Write.ByteOffset": offset}
@@ -128,7 +128,7 @@ def NtWriteFile(k: Kernel, handle: Handle, data: bytes, offset: int) -> Activity
 
 def NtDeviceIoControlFile(  # noqa: N802 - NT's name
     k: Kernel, handle: Handle, code: int, data: bytes, out_size: int
-) -> Activity:
+) -> Steps:
     """IRP_MJ_DEVICE_CONTROL with METHOD_BUFFERED; the value is the :class:`Request`."""
     method = code & 3
     if method != const("METHOD_BUFFERED"):
@@ -167,7 +167,7 @@ def IoCallDevice(  # noqa: N802 - reads as a routine of the I/O manager in stack
     *,
     data: bytes = b"",
     capacity: int = 0,
-) -> Activity:
+) -> Steps:
     """Send one IRP to the handle's device and see it completed."""
     if max(len(data), capacity) > MAX_TRANSFER:
         raise NtFailure("STATUS_INVALID_PARAMETER", f"a transfer of over {MAX_TRANSFER} bytes")
@@ -221,7 +221,7 @@ def _make(
     return Request(irp.address, buffer, capacity)
 
 
-def IopfCallDriver(k: Kernel, device: int, irp_address: int) -> Activity:  # noqa: N802 - NT's
+def IopfCallDriver(k: Kernel, device: int, irp_address: int) -> Steps:  # noqa: N802 - NT's
     """Move to the next stack location and call the driver's dispatch routine."""
     irp = Struct(k.memory, "IRP", irp_address)
     current = irp["CurrentLocation"] - 1
@@ -244,7 +244,7 @@ def IopfCallDriver(k: Kernel, device: int, irp_address: int) -> Activity:  # noq
     return status & 0xFFFFFFFF
 
 
-def IopfCompleteRequest(k: Kernel, irp_address: int) -> Activity:  # noqa: N802 - NT's name
+def IopfCompleteRequest(k: Kernel, irp_address: int) -> Steps:  # noqa: N802 - NT's name
     """Call completion routines on the way up, then finish the request."""
     request = k.requests.get(irp_address)
     irp = Struct(k.memory, "IRP", irp_address)

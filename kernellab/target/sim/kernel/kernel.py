@@ -11,11 +11,20 @@ from ..machine.cpu import STUB_SIZE, Cpu, Fault
 from ..machine.memory import PAGE, Memory, MemoryFault, canonical
 from ..machine.unwind import ModuleImage, RawFrame
 from . import bugcheck
+from . import driver as drivers
 from .bugcheck import BugCheck, Report
-from .execution import Activity, Context, GuestFault, Thread
+from .dispatcher import Dispatcher
+from .driver import NtFailure
+from .events import Bus
+from .execution import Activity, Call, Context, Flow, GuestFault, RaisedStatus, Steps
+from .ob import ObjectManager
 from .objects import Namespace
 from .pool import Pool
+from .process import ProcessManager
+from .scheduler import NEVER, Scheduler
 from .structs import well_formed
+from .thread import Dpc, Thread
+from .timers import Timers
 
 #: Where things are; fixed, so that runs are the same. Windows randomises these at boot.
 STUBS_BASE: Final = 0xFFFF_F805_1000_0000
@@ -26,8 +35,16 @@ STACK_BASE: Final = 0xFFFF_FA80_0001_0000
 
 NTOSKRNL: Final = "ntoskrnl.exe"
 
-#: Virtual time that a call into the kernel takes, seconds.
-TICK: Final = 1e-6
+#: Kernel stacks are this far apart, most of it unmapped.
+_STACK_STEP: Final = 0x2_0000
+
+#: Virtual time is counted in units of 100 ns, as NT counts it: so many make a second.
+UNITS: Final = 10_000_000
+
+#: 1601 to the machine's boot, 2024-01-01 00:00 UTC, in units: fixed, so that runs repeat.
+BOOT_TIME: Final = 133_485_408_000_000_000
+
+_OBJECT_TAG: Final = int.from_bytes(b"Obj ", "little")
 
 Emit = Callable[[str, dict[str, Any]], None]
 
@@ -36,17 +53,22 @@ class Kernel:
     """One booted machine. ``exports`` are what drivers can import, by name.
 
     ``emit(kind, fields)`` takes the events: ``dbgprint``, ``state``, ``violation``,
-    ``bugcheck``.
+    ``bugcheck``. ``seed`` decides the interleaving of threads on the simulated ``processors``.
     """
 
-    def __init__(self, exports: Mapping[str, Any], emit: Emit) -> None:
+    def __init__(
+        self, exports: Mapping[str, Any], emit: Emit, *, processors: int = 2, seed: int = 0
+    ) -> None:
         self.memory = Memory()
         self.emit = emit
         self.exports = exports
-        self.ticks = 0
-        self.waited = 0.0
-        #: Whether driver code runs on behalf of a user-mode call, rather than a system thread.
-        self.in_system_service = False
+        #: Virtual time since boot, in units of 100 ns; when the next alarm is due.
+        self.now = 0
+        self.alarm = NEVER
+        self.boot_time = BOOT_TIME
+        #: What happens inside, for whoever listens: the verifier, a trace.
+        self.bus = Bus()
+        self.tell = self.bus.tell
         self.pool = Pool(self.memory)
         self.objects = Namespace()
         self.drivers: dict[str, Any] = {}
@@ -57,11 +79,21 @@ class Kernel:
         self._reported: set[tuple[object, ...]] = set()
         self._names: list[str] = [""]
         self._addresses: dict[str, int] = {}
-        #: The system process's object: opaque to drivers, so it has no contents.
-        self.system_process = self.pool.allocate(0x800, int.from_bytes(b"Proc", "little"))
+        self._next_stack = STACK_BASE
         self.cpu = Cpu(self.memory, STUBS_BASE)
         self._install()
-        self.thread = Thread(self, 4, STACK_BASE)
+        self.fresh_context = self.cpu.save()
+        self.dispatcher = Dispatcher(self)
+        self.scheduler = Scheduler(self, processors, seed)
+        self.cpu.on_irql = self.scheduler.set_irql
+        self.ob = ObjectManager(self)
+        #: What each OBJECT_TYPE is, by address.
+        self.object_types: dict[int, str] = {}
+        self.timers = Timers(self)
+        self.ps = ProcessManager(self)
+        #: The flow of execution whose registers the CPU has.
+        self.flow: Flow = self.ps.loader
+        self._install_data()
 
     # -- exports ------------------------------------------------------------------------------
 
@@ -78,9 +110,11 @@ class Kernel:
         code = [e for e in self.exports.values() if e.code]
         if code:
             self._place(CODE_BASE, [(e.name, e.code) for e in code], execute=True)
-        data = [e for e in self.exports.values() if e.data is not None]
+
+    def _install_data(self) -> None:
+        data = [(e.name, e.data(self)) for e in self.exports.values() if e.data is not None]
         if data:
-            self._place(DATA_BASE, [(e.name, e.data(self)) for e in data], execute=False)
+            self._place(DATA_BASE, data, execute=False)
 
     def _place(self, base: int, blobs: list[tuple[str, bytes]], *, execute: bool) -> None:
         image = bytearray()
@@ -111,18 +145,57 @@ class Kernel:
     @property
     def time(self) -> float:
         """Virtual seconds since boot."""
-        return self.ticks * TICK + self.waited
+        return self.now / UNITS
+
+    @property
+    def thread(self) -> Thread:
+        """The current thread; in a DPC, the one that it interrupted."""
+        return self.ps.current
+
+    @property
+    def in_system_service(self) -> bool:
+        """Whether driver code runs on behalf of a user-mode call, rather than a system thread."""
+        return not self.ps.current.system
+
+    def new_stack(self) -> int:
+        """Where the next kernel stack begins; around it nothing is mapped."""
+        address = self._next_stack
+        self._next_stack += _STACK_STEP
+        return address
+
+    def new_object(self, size: int) -> int:
+        """Memory for an object that is opaque to drivers."""
+        address = self.pool.allocate(size, _OBJECT_TAG)
+        if not address:
+            raise NtFailure(
+                "STATUS_INSUFFICIENT_RESOURCES", "the simulated machine is out of memory"
+            )
+        return address
 
     def run(self, activity: Activity, name: str, *, user: bool = False) -> Any:
-        """Run an activity on the system thread, or on the client's when ``user``.
+        """Run an activity to its end on the system's thread, or on the client's when ``user``.
 
-        Raises :class:`BugCheck` with the report made from the state at that moment as
-        ``report``, and :class:`~.execution.Stopped`.
+        Other threads run meanwhile, and for a moment afterwards. Raises what the activity
+        answers with (NtFailure), :class:`BugCheck` with the report made from the state at that
+        moment as ``report``, :class:`~.execution.Stopped` and :class:`~.scheduler.Stuck`.
         """
-        self.in_system_service = user
-        self.cpu.irql = 0
+        thread = self.ps.client_thread if user else self.ps.loader
+        self.ps.start(thread, activity, name)
+        self.drive(thread)
+        if thread.error is not None:
+            raise thread.error
+        self.drive(None)
+        return thread.value
+
+    def drive(self, thread: Thread | None, *, units: int = 0) -> None:
+        """Let the machine run: to a thread's end, for some virtual time, or until it settles."""
         try:
-            return self.thread.run(activity, name)
+            if thread is not None:
+                self.scheduler.run(thread)
+            elif units:
+                self.scheduler.pass_time(units)
+            else:
+                self.scheduler.settle()
         except GuestFault as error:
             check = bugcheck.for_fault(self, error.fault)
             check.report = self.report(check, trapped=False)
@@ -134,9 +207,27 @@ class Kernel:
             check = bugcheck.for_fault(self, fault)
             check.report = self.report(check, trapped=True)
             raise check from error
+        except RaisedStatus as error:
+            check = bugcheck.for_status(self, error.status, str(error))
+            check.report = self.report(check, trapped=True)
+            raise check from error
         except BugCheck as check:
             check.report = self.report(check, trapped=True)
             raise
+
+    def is_answer(self, error: Exception) -> bool:
+        """Whether an error of an activity is its answer, rather than the machine's end."""
+        return isinstance(error, NtFailure) or type(error).__name__ == "Refused"
+
+    def dispatch_exception(
+        self, flow: Flow, error: GuestFault | MemoryFault | RaisedStatus
+    ) -> Activity | None:
+        """What handles an exception in guest code; None where nothing does (a bug check)."""
+        return None
+
+    def dpc_activity(self, dpc: Dpc) -> Steps:
+        """Call a DPC's routine, and see that it returns at DISPATCH_LEVEL."""
+        yield from drivers.at_same_irql(self, Call(dpc.routine, dpc.arguments), "a DPC")
 
     # -- what is told ---------------------------------------------------------------------------
 
@@ -145,7 +236,7 @@ class Kernel:
 
         ``trapped``: it happened inside an export, rather than in the driver's own code.
         """
-        context = self.thread.context(trapped=trapped)
+        context = self.flow.context(trapped=trapped)
         frames = self.frames(context)
         instruction = ""
         if not trapped:
@@ -155,7 +246,7 @@ class Kernel:
             code = self.memory.try_read(rip, 15) or self.memory.try_read(rip, -rip & 0xFFF)
             instruction = decode(code or b"", rip)
         driver = next((f.module for f in frames if f.module in self.drivers), "")
-        driver = driver or self.driver_at(self.thread.callee)
+        driver = driver or self.driver_at(self.flow.callee)
         return Report(
             check.code,
             check.name,
@@ -169,7 +260,7 @@ class Kernel:
 
     def frames(self, context: Context, *, live: bool = True) -> list[Frame]:
         """A call stack as the protocol has it; routines of the kernel by their names."""
-        found = self.thread.walk(context, live=live)
+        found = self.flow.walk(context, live=live)
         return [self._frame(raw, context.name) for raw in found]
 
     def _frame(self, raw: RawFrame, name: str) -> Frame:
@@ -200,8 +291,8 @@ class Kernel:
         A call at the end of a routine that the kernel called can be a jump, which returns to
         the kernel: then it is the driver of that routine.
         """
-        found = self.driver_at(self.memory.u64(self.thread.trap_rsp))
-        return found or self.driver_at(self.thread.callee)
+        found = self.driver_at(self.memory.u64(self.flow.trap_rsp))
+        return found or self.driver_at(self.flow.callee)
 
     def driver_at(self, address: int) -> str:
         """The driver whose image holds ``address``; empty for none."""
@@ -213,10 +304,10 @@ class Kernel:
     def violation(self, rule: str, message: str, driver: str = "", *, context: Any = None) -> None:
         """Report a broken rule, once for each place it is broken at."""
         kept = context is not None
-        if context is None and self.thread.in_export:
-            context = self.thread.context(trapped=True)
+        if context is None and self.flow.in_export:
+            context = self.flow.context(trapped=True)
         frames = self.frames(context, live=not kept) if context is not None else []
-        driver = driver or (self.caller() if self.thread.in_export else "")
+        driver = driver or (self.caller() if self.flow.in_export else "")
         message = well_formed(message)
         key = (driver, rule, message, *(f.address for f in frames[:4]))
         if key in self._reported:

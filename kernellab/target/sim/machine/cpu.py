@@ -5,18 +5,16 @@ arguments to a mailbox page and execute ``syscall``, which is hooked. That costs
 microsecond a call, far less than reading registers one by one. A handler that answers with a
 number returns to the guest at once; anything else stops the run and is given to the caller.
 
-A privileged instruction the simulator gives meaning to (``mov cr8``, ``rdtsc``, ``cpuid``) is
-hooked too, because the CPU model's own answer is wrong or not deterministic.
+Instructions that the simulator gives a meaning of its own are in :mod:`.special`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import re
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -25,36 +23,18 @@ import unicorn
 from unicorn import x86_const as x86
 
 from .memory import PAGE, Memory
+from .registers import REGISTERS
+from .special import SpecialInstructions
 
 uc: Any = unicorn  # its own type hints cover a part only
 
-_REGISTERS: Final = {
-    name: getattr(x86, f"UC_X86_REG_{name.upper()}")
-    for name in (
-        *("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"),
-        *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip"),
-    )
-}
-_RAX, _RCX, _RDX, _R8, _R9 = (_REGISTERS[n] for n in ("rax", "rcx", "rdx", "r8", "r9"))
-_RSP, _RIP = _REGISTERS["rsp"], _REGISTERS["rip"]
+_RAX, _RCX, _RDX, _R8, _R9 = (REGISTERS[n] for n in ("rax", "rcx", "rdx", "r8", "r9"))
+_RSP, _RIP = REGISTERS["rsp"], REGISTERS["rip"]
 
 # Kernel mode with paging, write protection, NX, SSE: CR0 = PE MP ET NE WP PG,
 # CR4 = PAE PGE OSFXSR OSXMMEXCPT less PGE, EFER = SCE LME LMA NX less SCE.
 _CR0, _CR4, _EFER = 0x8001_0033, 0x620, 0xD00
 _EFER_MSR: Final = 0xC000_0080
-
-_NUMBERED: Final = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")  # fmt: skip
-
-#: syscall (the stubs' own trap, not for drivers); rdtsc; rdtscp; mov reg, cr8 and mov cr8, reg
-#: (REX.W may be set); rdrand, rdseed, rdpid.
-_SPECIAL: Final = re.compile(
-    rb"\x0f\x05|\x0f\x31|\x0f\x01\xf9|[\x44\x45\x4c\x4d]\x0f[\x20\x22][\xc0-\xc7]"
-    rb"|\x0f\xc7[\xf0-\xff]",
-    re.S,
-)
-#: Prefixes that can stand before the last three.
-_PREFIX: Final = re.compile(rb"[\x66\xf2\xf3]?[\x40-\x4f]?\Z", re.S)
 
 _MAILBOX = struct.Struct("<6Q")
 _RESULT: Final = 48
@@ -72,8 +52,10 @@ class Stop(Enum):
     DEFERRED = auto()  # a handler answered with something else than a number
     FAULT = auto()  # an exception in guest code
     ASKED = auto()  # :meth:`Cpu.ask` was called: time ran out, or an interrupt
-    HALTED = auto()  # the guest executed hlt: nothing will ever wake it
+    HALTED = auto()  # the guest executed hlt
     BUDGET = auto()  # the instruction budget is used up
+    YIELDED = auto()  # a handler answered with a number, and the kernel wants the processor
+    SLICE = auto()  # as many instructions as were asked for have run, or the IRQL was lowered
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +81,10 @@ class Cpu:
         self.memory = memory
         self.handlers: list[Handler] = [self._returned]
         self.irql = 0
+        #: Called when guest code writes CR8 (the IRQL) inline, with the new level.
+        self.on_irql: Callable[[int], None] = self._set_irql
+        #: Set by the kernel when it wants the processor as soon as a call or CR8 write is done.
+        self.attention = False
         self.value: Any = None
         self.fault: Fault | None = None
         #: rsp at the last trap: it points at the return address of the call.
@@ -115,7 +101,6 @@ class Cpu:
         self._lock = threading.Lock()
         self._running = False
         self._error: BaseException | None = None
-        self._ticks = 0
         self._stubs = stubs
         self._engine = uc.Uc(uc.UC_ARCH_X86, uc.UC_MODE_64)
         view = (ctypes.c_char * memory.size).from_buffer(memory.ram)
@@ -126,6 +111,7 @@ class Cpu:
         write(x86.UC_X86_REG_CR4, _CR4)
         write(x86.UC_X86_REG_MSR, (_EFER_MSR, _EFER))
         write(x86.UC_X86_REG_CR0, _CR0)
+        self._root = memory.root
         self._mailbox = 0
         self._nowhere = 0
         self._hook()
@@ -135,7 +121,7 @@ class Cpu:
     def _hook(self) -> None:
         add = self._engine.hook_add
         add(uc.UC_HOOK_INSN, self._on_syscall, None, 1, 0, x86.UC_X86_INS_SYSCALL)
-        add(uc.UC_HOOK_INSN, self._on_cpuid, None, 1, 0, x86.UC_X86_INS_CPUID)
+        self.special = SpecialInstructions(self, self._engine)
         add(uc.UC_HOOK_INTR, self._on_interrupt)
         add(uc.UC_HOOK_INSN_INVALID, self._on_invalid)
 
@@ -180,32 +166,6 @@ class Cpu:
         """The address that guest code calls for ``handlers[index]``."""
         return self._stubs + index * STUB_SIZE
 
-    def watch(self, address: int, code: bytes) -> list[Any]:
-        """Give the instructions in ``code``, mapped at ``address``, that need it our meaning.
-
-        ``mov reg, cr8`` and ``mov cr8, reg`` are the IRQL; ``rdtsc`` and ``rdtscp`` count
-        themselves; ``rdrand`` and its kind do not exist. A hook fires only where an
-        instruction begins, so bytes that look like one in the middle of another do no harm.
-        The result is for :meth:`unwatch`.
-        """
-        hooks = []
-        for found in _SPECIAL.finditer(code):
-            starts = {found.start()}
-            if code[found.start() + 1] == 0xC7:
-                before = code[max(0, found.start() - 2) : found.start()]
-                prefix = _PREFIX.search(before)
-                starts.update(range(found.start() - len(prefix[0]) if prefix else 0, found.start()))
-            for start in sorted(starts):
-                at = address + start
-                hook = self._engine.hook_add(uc.UC_HOOK_CODE, self._on_special, None, at, at)
-                hooks.append(hook)
-        return hooks
-
-    def unwatch(self, hooks: list[Any]) -> None:
-        """Take away what :meth:`watch` set up: the code is gone."""
-        for hook in hooks:
-            self._engine.hook_del(hook)
-
     # -- running ------------------------------------------------------------------------------
 
     @property
@@ -247,8 +207,12 @@ class Cpu:
         write(_RIP, self.memory.u64(rsp))
         write(_RSP, rsp + 8)
 
-    def run(self) -> Stop:
-        """Run guest code until something happens. Errors of handlers are raised here."""
+    def run(self, count: int = 0) -> Stop:
+        """Run guest code until something happens. Errors of handlers are raised here.
+
+        ``count`` instructions at most where it is given: about 10 ns each, and changing
+        between counting and not counting translates the code anew.
+        """
         self._reason = None
         self.trapping = False
         if self._asked.is_set():
@@ -258,7 +222,7 @@ class Cpu:
         with self._lock:
             self._running = True
         try:
-            self._engine.emu_start(self._engine.reg_read(_RIP), self._nowhere)
+            self._engine.emu_start(self._engine.reg_read(_RIP), self._nowhere, count=count)
         except uc.UcError as error:
             if self._reason is None:  # an exception the engine has no vector for
                 self._stop(Stop.FAULT)
@@ -271,8 +235,43 @@ class Cpu:
             error_, self._error = self._error, None
             raise error_
         if self._reason is None:
-            return Stop.ASKED if self._asked.is_set() else Stop.HALTED
+            if self._asked.is_set():
+                return Stop.ASKED
+            return Stop.SLICE if count else Stop.HALTED
         return self._reason
+
+    def finish_stub(self) -> Stop:
+        """After a slice: run on to where no stub is half done, since all share one mailbox."""
+        low, high = self._stubs, self._nowhere
+        while low <= self._engine.reg_read(_RIP) < high:
+            reason = self.run(2)
+            if reason is not Stop.SLICE:
+                return reason
+        return Stop.SLICE
+
+    def save(self, context: Any = None) -> Any:
+        """All registers, in ``context`` where one is given to be used again."""
+        if context is None:
+            return self._engine.context_save()
+        self._engine.context_update(context)
+        return context
+
+    def load(self, context: Any, root: int, gs_base: int) -> None:
+        """Bring back what :meth:`save` gave, in the address space at ``root``."""
+        engine = self._engine
+        engine.context_restore(context)
+        engine.reg_write(x86.UC_X86_REG_GS_BASE, gs_base)
+        self.set_root(root)
+
+    def set_gs(self, base: int) -> None:
+        """Where gs begins: the processor control region."""
+        self._engine.reg_write(x86.UC_X86_REG_GS_BASE, base)
+
+    def set_root(self, root: int) -> None:
+        """Use the page tables at ``root`` from now on."""
+        self._root = root
+        self._engine.reg_write(x86.UC_X86_REG_CR3, root)
+        self.memory.stale = False
 
     def ask(self) -> None:
         """Stop guest code soon, from another thread; stays asked until :meth:`clear`."""
@@ -289,6 +288,11 @@ class Cpu:
                     self._engine.emu_stop()
             time.sleep(_NUDGE)
 
+    @property
+    def asked(self) -> bool:
+        """Whether :meth:`ask` was called."""
+        return self._asked.is_set()
+
     def clear(self) -> None:
         """Forget that :meth:`ask` was called. No later run is stopped by that call."""
         with self._lock:
@@ -296,7 +300,16 @@ class Cpu:
 
     def registers(self) -> dict[str, int]:
         """All general registers and rip by their lower-case names."""
-        return {name: self._engine.reg_read(number) for name, number in _REGISTERS.items()}
+        return {name: self._engine.reg_read(number) for name, number in REGISTERS.items()}
+
+    def registers_of(self, context: Any) -> dict[str, int]:
+        """The same of what :meth:`save` gave."""
+        return {name: context.reg_read(number) for name, number in REGISTERS.items()}
+
+    def set_registers(self, registers: Mapping[str, int]) -> None:
+        """Set those that are given, by the same names."""
+        for name, value in registers.items():
+            self._engine.reg_write(REGISTERS[name], value & _MASK)
 
     def flags(self) -> int:
         """RFLAGS."""
@@ -305,7 +318,7 @@ class Cpu:
 
     def _flush(self) -> None:
         """Make the CPU see page-table entries that became stricter."""
-        self._engine.reg_write(x86.UC_X86_REG_CR3, self.memory.root)
+        self._engine.reg_write(x86.UC_X86_REG_CR3, self._root)
         self.memory.stale = False
 
     def _stop(self, reason: Stop) -> None:
@@ -333,6 +346,10 @@ class Cpu:
             return
         self.trapping = False
         if value.__class__ is int:
+            if self.attention and index:
+                self.value = value
+                self._stop(Stop.YIELDED)
+                return
             _U64.pack_into(ram, self._mailbox + _RESULT, value)
             if self.memory.stale:
                 self._flush()
@@ -373,42 +390,17 @@ class Cpu:
         writes = code is not None and writes_to(code[:15], self.registers(), address)
         return "write" if writes else "read"
 
-    def _on_cpuid(self, engine: Any, _data: Any) -> int:
-        leaf = engine.reg_read(_RAX) & 0xFFFFFFFF
-        # A plain x86-64 processor with SSE3, SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, POPCNT; no AVX,
-        # no RDRAND (it would not be deterministic); the vendor is one no code special-cases.
-        answers = {
-            0: (1, 0x6E72656B, 0x2062616C, 0x6C656E20),  # "kern" "nel " "lab "
-            1: (0x000006F0, 0x00010800, 0x00982201, 0x078BFBFF),
-            0x80000000: (0x80000001, 0, 0, 0),
-            0x80000001: (0, 0, 1, 0x20100800),
-        }
-        values = answers.get(leaf, (0, 0, 0, 0))
-        for name, value in zip(("rax", "rbx", "rcx", "rdx"), values, strict=True):
-            engine.reg_write(_REGISTERS[name], value)
-        return 1
+    def invalid(self, address: int) -> None:
+        """From a hook: the instruction at ``address`` does not exist."""
+        self.fault = Fault(6, address)
+        self._stop(Stop.FAULT)
 
-    def _on_special(self, engine: Any, address: int, size: int, _data: Any) -> None:
-        code = self.memory.try_read(address, size) or b""
-        if code == b"\x0f\x05" or (len(code) >= 3 and code[-2] == 0xC7 and code[-1] >= 0xF0):
-            self.fault = Fault(6, address)
-            self._stop(Stop.FAULT)
-            return
-        if code == b"\x0f\x31" or code == b"\x0f\x01\xf9":
-            self._ticks += 100
-            engine.reg_write(_RAX, self._ticks & 0xFFFFFFFF)
-            engine.reg_write(_RDX, self._ticks >> 32)
-            if size == 3:
-                engine.reg_write(_RCX, 0)
-        elif size == 4 and code[1] == 0x0F and code[2] in (0x20, 0x22):
-            register = _REGISTERS[_NUMBERED[(code[3] & 7) | (8 if code[0] & 1 else 0)]]
-            if code[2] == 0x20:
-                engine.reg_write(register, self.irql)
-            else:
-                self.irql = engine.reg_read(register) & 0xF
-        else:
-            return
-        engine.reg_write(_RIP, address + size)
+    def end_slice(self) -> None:
+        """From a hook: give the processor up behind the current instruction."""
+        self._stop(Stop.SLICE)
+
+    def _set_irql(self, level: int) -> None:
+        self.irql = level
 
     def _on_instruction(self, _engine: Any, _address: int, _size: int, _data: Any) -> None:
         if self._budget is not None:

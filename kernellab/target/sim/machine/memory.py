@@ -4,6 +4,9 @@ The guest's physical memory is one anonymous mmap that is also given to the CPU;
 inside it, so the CPU walks them as hardware does. The host keeps a map of its own from virtual
 page to physical address for speed. Nothing here knows of Unicorn.
 
+The upper half of every address space is the kernel's and the same in all; the lower half is
+a process's own (:class:`AddressSpace`).
+
 Sizes are bytes, addresses 64-bit virtual unless called physical.
 """
 
@@ -55,21 +58,52 @@ class Page:
     write: bool
     execute: bool
     user: bool
+    #: Whether the physical page goes with the mapping, rather than being borrowed.
+    owned: bool = True
+
+
+class AddressSpace:
+    """The user half of a process: its own pages under a top-level table of its own."""
+
+    __slots__ = ("leaves", "pages", "root", "tables")
+
+    def __init__(self, root: int) -> None:
+        #: Physical address of the top-level table: what CR3 holds.
+        self.root = root
+        self.pages: dict[int, Page] = {}
+        self.leaves: dict[int, int] = {}
+        #: Every table below the top one.
+        self.tables: list[int] = []
+
+
+#: Virtual page numbers below this are a process's own.
+_USER_PAGES: Final = 1 << 35
+
+#: Slots of the top-level table that belong to the kernel.
+_KERNEL_SLOTS: Final = range(256, 512)
 
 
 class Memory:
-    """``size`` bytes of physical memory and one address space."""
+    """``size`` bytes of physical memory, the kernel's half, and the current user half."""
 
     def __init__(self, size: int = 512 << 20) -> None:
         self.size = size
         self.ram = mmap.mmap(-1, size)
         self._next = PAGE  # physical page 0 stays unused, so that 0 means "no table"
         self._free: list[int] = []
+        #: The kernel half's pages by virtual page number.
         self.pages: dict[int, Page] = {}
         #: Set when an entry became stricter: the CPU must forget what it has cached.
         self.stale = False
-        self.root = self._table()
-        #: Leaf tables by the virtual address of the 2 MiB they map.
+        #: The system process's address space; its user half stays empty.
+        self.system = AddressSpace(self._table())
+        # All top-level slots of the kernel's half are filled now: later spaces copy them.
+        for slot in _KERNEL_SLOTS:
+            entry = self._table() | _PRESENT | _WRITE | _USER
+            _U64.pack_into(self.ram, self.system.root + 8 * slot, entry)
+        #: The address space that user addresses mean.
+        self.space = self.system
+        #: Leaf tables of the kernel's half by the virtual address of the 2 MiB they map.
         self._leaves: dict[int, int] = {}
 
     # -- physical pages -----------------------------------------------------------------------
@@ -98,6 +132,38 @@ class Memory:
     def _table(self) -> int:
         return self.allocate()
 
+    # -- address spaces -----------------------------------------------------------------------
+
+    @property
+    def root(self) -> int:
+        """Physical address of the current top-level table."""
+        return self.space.root
+
+    def new_space(self) -> AddressSpace:
+        """An address space whose user half is empty."""
+        space = AddressSpace(self._table())
+        size = 8 * _KERNEL_SLOTS.stop - 8 * _KERNEL_SLOTS.start
+        start = 8 * _KERNEL_SLOTS.start
+        system = self.system.root + start
+        self.ram[space.root + start : space.root + start + size] = self.ram[system : system + size]
+        return space
+
+    def delete_space(self, space: AddressSpace) -> None:
+        """Give everything of an address space back that is not the current one."""
+        for page in space.pages.values():
+            if page.owned:
+                self.release(page.physical)
+        for table in (*space.tables, space.root):
+            self.release(table)
+        space.pages.clear()
+        space.leaves.clear()
+
+    def use(self, space: AddressSpace) -> None:
+        """Make user addresses mean those of ``space``; the CPU is told by ``stale``."""
+        if space is not self.space:
+            self.space = space
+            self.stale = True
+
     # -- page tables --------------------------------------------------------------------------
 
     def map(
@@ -115,26 +181,27 @@ class Memory:
             raise OutOfMemory
         for index in range(count):
             number = (address >> PAGE_SHIFT) + index
-            if number in self.pages:
+            pages = self._half(number)
+            if number in pages:
                 raise ValueError(f"{number << PAGE_SHIFT:#x} is mapped already")
             frame = self.allocate() if physical is None else physical[index]
-            page = Page(frame, write, execute, user)
-            self.pages[number] = page
+            page = Page(frame, write, execute, user, physical is None)
+            pages[number] = page
             self._set(number, page)
 
     def unmap(self, address: int, count: int = 1, *, release: bool = True) -> None:
         """Take ``count`` pages away; their memory is free again unless ``release`` is false."""
         for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
-            page = self.pages.pop(number)
+            page = self._half(number).pop(number)
             _U64.pack_into(self.ram, self._entry(number), 0)
-            if release:
+            if release and page.owned:
                 self.release(page.physical)
         self.stale = True
 
     def protect(self, address: int, count: int, *, write: bool, execute: bool) -> None:
         """Change what ``count`` mapped pages allow."""
         for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
-            page = self.pages[number]
+            page = self._half(number)[number]
             page.write, page.execute = write, execute
             self._set(number, page)
         self.stale = True
@@ -145,26 +212,35 @@ class Memory:
 
     def _entry(self, number: int) -> int:
         """Physical address of the leaf entry for a virtual page, making tables on the way."""
-        leaf = self._leaves.get(number >> 9)
+        user = number < _USER_PAGES
+        leaves = self.space.leaves if user else self._leaves
+        leaf = leaves.get(number >> 9)
         if leaf is None:
-            table = self.root
+            table = self.space.root
             for shift in (27, 18, 9):
                 slot = table + ((number >> shift) & 0x1FF) * 8
                 (entry,) = _U64.unpack_from(self.ram, slot)
                 if not entry:
-                    entry = self._table() | _PRESENT | _WRITE | _USER
+                    made = self._table()
+                    if user:
+                        self.space.tables.append(made)
+                    entry = made | _PRESENT | _WRITE | _USER
                     _U64.pack_into(self.ram, slot, entry)
                 table = entry & _FRAME
-            leaf = self._leaves[number >> 9] = table
+            leaf = leaves[number >> 9] = table
         return leaf + (number & 0x1FF) * 8
+
+    def _half(self, number: int) -> dict[int, Page]:
+        return self.space.pages if number < _USER_PAGES else self.pages
 
     def page(self, address: int) -> Page | None:
         """What is mapped at ``address``; None where nothing is (non-canonical ones too)."""
-        return self.pages.get(address >> PAGE_SHIFT)
+        number = address >> PAGE_SHIFT
+        return self.pages.get(number) or self.space.pages.get(number)
 
     def entry(self, address: int) -> int:
         """The page-table entry that maps ``address``, as the CPU sees it; 0 where none does."""
-        if address >> PAGE_SHIFT not in self.pages:
+        if self.page(address) is None:
             return 0
         value: int = _U64.unpack_from(self.ram, self._entry(address >> PAGE_SHIFT))[0]
         return value
@@ -174,7 +250,7 @@ class Memory:
     def read(self, address: int, size: int) -> bytes:
         """``size`` bytes; raises :class:`MemoryFault` at the first byte that is not mapped."""
         offset = address & 0xFFF
-        page = self.pages.get(address >> PAGE_SHIFT)
+        page = self.page(address)
         if page is None:
             raise MemoryFault(address)
         if offset + size <= PAGE:
@@ -184,7 +260,7 @@ class Memory:
         parts = [self.ram[page.physical + offset : page.physical + PAGE]]
         at, left = address + first, size - first
         while left > 0:
-            page = self.pages.get(at >> PAGE_SHIFT)
+            page = self.page(at)
             if page is None:
                 raise MemoryFault(at)
             parts.append(self.ram[page.physical : page.physical + min(left, PAGE)])
@@ -199,7 +275,7 @@ class Memory:
         """
         offset = address & 0xFFF
         size = len(data)
-        page = self.pages.get(address >> PAGE_SHIFT)
+        page = self.page(address)
         if page is None or not page.write:
             raise MemoryFault(address, "write")
         if offset + size <= PAGE:
@@ -209,7 +285,7 @@ class Memory:
         spans = []
         at, done = address, 0
         while done < size:
-            page = self.pages.get(at >> PAGE_SHIFT)
+            page = self.page(at)
             if page is None or not page.write:
                 raise MemoryFault(at, "write")
             chunk = min(PAGE - (at & 0xFFF), size - done)
@@ -222,7 +298,8 @@ class Memory:
     def write_image(self, address: int, data: bytes) -> None:
         """Write without regard to protection: for the loader, before code can run."""
         for at in range(0, len(data), PAGE):
-            page = self.pages[(address + at) >> PAGE_SHIFT]
+            page = self.page(address + at)
+            assert page is not None
             chunk = data[at : at + PAGE]
             self.ram[page.physical : page.physical + len(chunk)] = chunk
 

@@ -1,0 +1,246 @@
+"""Dispatcher objects: what threads wait for, and what wakes them.
+
+The state of an event, mutex, semaphore, timer, thread or process is in its DISPATCHER_HEADER in
+guest memory, as in NT, so that a driver may embed one anywhere; who waits for it is kept here, by
+the object's address, in the order of arrival. WDK pages: "Introduction to Kernel Dispatcher
+Objects", "KeWaitForMultipleObjects function (wdm.h)".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from .bugcheck import BugCheck
+from .execution import RaisedStatus, Wait
+from .structs import Struct, const, place
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+    from .scheduler import Alarm
+    from .thread import Thread
+
+
+class Kind(IntEnum):
+    """KOBJECTS: the type byte of a dispatcher header."""
+
+    NOTIFICATION_EVENT = 0
+    SYNCHRONIZATION_EVENT = 1
+    MUTANT = 2
+    PROCESS = 3
+    QUEUE = 4
+    SEMAPHORE = 5
+    THREAD = 6
+    NOTIFICATION_TIMER = 8
+    SYNCHRONIZATION_TIMER = 9
+
+
+#: Waiting for these takes their signal away.
+_CONSUMED: Final = frozenset((Kind.SYNCHRONIZATION_EVENT, Kind.SYNCHRONIZATION_TIMER))
+_TYPE: Final = place("DISPATCHER_HEADER", "Type")[0]
+_STATE: Final = place("DISPATCHER_HEADER", "SignalState")[0]
+_WAIT_LIST: Final = place("DISPATCHER_HEADER", "WaitListHead")[0]
+_MUTANT_OWNER: Final = place("KMUTANT", "OwnerThread")[0]
+#: How often one thread may own a mutex ("KeWaitForSingleObject function (wdm.h)").
+_MUTANT_DEEPEST: Final = -(1 << 31)
+
+WAIT_ALL, WAIT_ANY = 0, 1
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A thread's wait: for all of its objects, or for the first of them."""
+
+    thread: Thread
+    objects: tuple[int, ...]
+    every: bool
+    alertable: bool = False
+    alarm: Alarm | None = None
+
+
+class Dispatcher:
+    """Waits and signals. State values are signed 32-bit numbers, greater than 0 for signalled."""
+
+    def __init__(self, k: Kernel) -> None:
+        self._k = k
+        #: Who waits for an object, by its address, first come first.
+        self.waiters: dict[int, list[Waiting]] = {}
+
+    # -- objects --------------------------------------------------------------------------------
+
+    def initialize(self, obj: int, kind: Kind, size: int, state: int) -> None:
+        """Write a dispatcher header; ``size`` is the whole object's, bytes."""
+        m = self._k.memory
+        header = Struct(m, "DISPATCHER_HEADER", obj)
+        header["Lock"] = 0
+        header["Type"] = kind
+        header["Size"] = size // 4
+        m.set_u32(obj + _STATE, state)
+        m.set_u64(obj + _WAIT_LIST, obj + _WAIT_LIST)
+        m.set_u64(obj + _WAIT_LIST + 8, obj + _WAIT_LIST)
+
+    def kind(self, obj: int) -> Kind:
+        """What kind of object it is. Bug check where it is none, as after its memory was reused."""
+        value = self._k.memory.u8(obj + _TYPE) & 0x7F
+        try:
+            return Kind(value)
+        except ValueError:
+            raise BugCheck(
+                *("KERNEL_SECURITY_CHECK_FAILURE", 0x3, obj),
+                message=f"{obj:#x} was used as an event, mutex, semaphore, timer or thread, "
+                f"but its type byte is {value}: it was not initialized, or was overwritten.",
+            ) from None
+
+    def state(self, obj: int) -> int:
+        """Its SignalState."""
+        value = self._k.memory.u32(obj + _STATE)
+        return value - (1 << 32) if value >> 31 else value
+
+    def set_state(self, obj: int, state: int) -> None:
+        """Change its SignalState; nobody is woken."""
+        self._k.memory.set_u32(obj + _STATE, state)
+
+    def signal(self, obj: int, state: int) -> int:
+        """Change its SignalState, and wake whom that satisfies; the state before."""
+        old = self.state(obj)
+        self.set_state(obj, state)
+        if obj in self.waiters:
+            self.satisfy(obj)
+        return old
+
+    # -- waiting --------------------------------------------------------------------------------
+
+    def wait(
+        self,
+        objects: tuple[int, ...],
+        *,
+        every: bool = False,
+        timeout: int | None = None,
+        alertable: bool = False,
+        why: str = "",
+    ) -> int | Wait:
+        """Wait on behalf of the current thread.
+
+        The NTSTATUS where the wait is over at once, else what the activity or handler gives
+        back to be blocked. ``timeout`` is in units of 100 ns as the WDK has it: negative is
+        relative, 0 only tests, None waits without end.
+        """
+        k = self._k
+        thread = k.ps.current
+        ready = [i for i, obj in enumerate(objects) if self._available(obj, thread)]
+        if ready and (not every or len(ready) == len(objects)):
+            taken = objects if every else (objects[ready[0]],)
+            status = 0 if every else ready[0]
+            for obj in taken:
+                status |= self._take(obj, thread)
+            return status
+        if timeout == 0:
+            return const("STATUS_TIMEOUT")
+        self._may_block(why)
+        waiting = Waiting(thread, objects, every, alertable)
+        for obj in objects:
+            self.waiters.setdefault(obj, []).append(waiting)
+        if timeout is not None:
+            due = k.now - timeout if timeout < 0 else timeout - k.boot_time
+            waiting.alarm = k.scheduler.at(max(due, k.now + 1), Expire(self, waiting))
+        thread.waiting_on = waiting
+        return Wait(why)
+
+    def sleep(self, interval: int, *, alertable: bool = False) -> int | Wait:
+        """Give the processor up for an interval, as KeDelayExecutionThread has it."""
+        result = self.wait((), timeout=interval or -1, alertable=alertable, why="a delay")
+        return result
+
+    def satisfy(self, obj: int) -> None:
+        """Wake whom the object's state satisfies, first come first."""
+        for waiting in list(self.waiters.get(obj, ())):
+            thread = waiting.thread
+            if waiting.every:
+                if not all(self._available(o, thread) for o in waiting.objects):
+                    continue
+                status = 0
+                for each in waiting.objects:
+                    status |= self._take(each, thread)
+            elif self._available(obj, thread):
+                status = waiting.objects.index(obj) | self._take(obj, thread)
+            else:
+                break
+            self.end(waiting, status)
+
+    def end(self, waiting: Waiting, status: int) -> None:
+        """The wait is over, whatever it was for."""
+        for obj in set(waiting.objects):
+            queue = self.waiters.get(obj)
+            if queue is not None and waiting in queue:
+                queue.remove(waiting)
+                if not queue:
+                    del self.waiters[obj]
+        if waiting.alarm is not None:
+            self._k.scheduler.cancel(waiting.alarm)
+        self._k.scheduler.wake(waiting.thread, status)
+
+    def _may_block(self, why: str) -> None:
+        k = self._k
+        if k.scheduler.current.in_dpc:
+            raise BugCheck(
+                *("ATTEMPTED_SWITCH_FROM_DPC", k.ps.current.object),
+                message=f"A DPC waited for {why}: DPCs must not wait.",
+            )
+        if k.cpu.irql >= 2:
+            raise BugCheck(
+                *("IRQL_NOT_LESS_OR_EQUAL", 0, k.cpu.irql, 0, k.memory.u64(k.flow.trap_rsp)),
+                message=f"The driver waited for {why} at IRQL {k.cpu.irql}: at DISPATCH_LEVEL "
+                "and above nothing can run that would end the wait.",
+            )
+
+    def _available(self, obj: int, thread: Thread) -> bool:
+        if self.kind(obj) is Kind.MUTANT and self.owner(obj) == thread.object:
+            return True
+        return self.state(obj) > 0
+
+    def owner(self, mutant: int) -> int:
+        """The ETHREAD of the thread that owns a mutex, 0 where none does."""
+        return self._k.memory.u64(mutant + _MUTANT_OWNER)
+
+    def _take(self, obj: int, thread: Thread) -> int:
+        """What a satisfied wait does to an object; flags for the wait's status."""
+        kind = self.kind(obj)
+        if kind in _CONSUMED:
+            self.set_state(obj, 0)
+        elif kind is Kind.SEMAPHORE:
+            self.set_state(obj, self.state(obj) - 1)
+        elif kind is Kind.MUTANT:
+            return self._take_mutant(obj, thread)
+        return 0
+
+    def _take_mutant(self, obj: int, thread: Thread) -> int:
+        state = self.state(obj)
+        if state <= _MUTANT_DEEPEST:
+            raise RaisedStatus(const("STATUS_MUTANT_LIMIT_EXCEEDED"), "a mutex is owned too often")
+        self.set_state(obj, state - 1)
+        if state == 1:
+            mutant = Struct(self._k.memory, "KMUTANT", obj)
+            mutant["OwnerThread"] = thread.object
+            thread.apc_disable += mutant["ApcDisable"]
+            self._k.tell("mutex-taken", obj, thread)
+            if mutant["MutantFlags"] & 1:  # Abandoned
+                mutant["MutantFlags"] &= ~1
+                return const("STATUS_ABANDONED")
+        return 0
+
+
+class Expire:
+    """The action of a wait's time-out."""
+
+    __slots__ = ("_dispatcher", "_waiting")
+
+    def __init__(self, dispatcher: Dispatcher, waiting: Waiting) -> None:
+        self._dispatcher = dispatcher
+        self._waiting = waiting
+
+    def __call__(self) -> None:
+        w = self._waiting
+        if w.thread.waiting_on is w:
+            status = 0 if not w.objects else const("STATUS_TIMEOUT")
+            self._dispatcher.end(w, status)

@@ -1,0 +1,28 @@
+"""What happens inside the machine, told to whoever listens: verifier rules, a trace.
+
+The kernel says what happened and knows nobody who hears it; an event that nobody listens to costs
+one look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Listener = Callable[..., None]
+
+
+class Bus:
+    """Listeners by the event's name; called in the order they came, with the event's arguments."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, list[Listener]] = {}
+
+    def on(self, event: str, listener: Listener) -> None:
+        """Call ``listener`` for each ``event`` from now on."""
+        self._listeners.setdefault(event, []).append(listener)
+
+    def tell(self, event: str, *arguments: Any) -> None:
+        """Say that ``event`` happened."""
+        for listener in self._listeners.get(event, ()):
+            listener(*arguments)

@@ -1,0 +1,144 @@
+"""Processes and threads of the simulated machine.
+
+EPROCESS and ETHREAD are opaque to drivers; they begin with a dispatcher header, so that they can be
+waited for. Process and thread identifiers are multiples of 4 from one counter, as NT's are; 4 is
+the system process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .execution import STACK_SIZE, Activity, Call, Flow
+from .ob import Object
+from .structs import Struct
+from .thread import ETHREAD_SIZE, Thread
+
+if TYPE_CHECKING:
+    from ..machine.memory import AddressSpace
+    from .kernel import Kernel
+
+_EPROCESS_SIZE: Final = 0xB80
+# KOBJECTS in the type byte of a dispatcher header.
+_PROCESS_OBJECT, _THREAD_OBJECT = 3, 6
+
+
+class PspSystemThread:
+    """A system thread's life: its start routine, then its end. Can be copied (snapshots)."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, routine: int, context: int) -> None:
+        self._call: Call | None = Call(routine, (context,))
+
+    def send(self, value: int | None) -> Call:
+        call, self._call = self._call, None
+        if call is None:
+            # Returning from the start routine ends the thread too.
+            raise StopIteration(value)
+        return call
+
+
+class Process:
+    """A process: its address space and threads. ``object`` is the address of its EPROCESS."""
+
+    def __init__(self, pid: int, name: str, obj: int, space: AddressSpace) -> None:
+        self.pid = pid
+        #: The image's file name, such as ``notepad.exe``.
+        self.name = name
+        self.object = obj
+        self.space = space
+        self.threads: list[Thread] = []
+        self.parent = 0
+        self.exited = False
+
+
+class ProcessManager:
+    """All processes and threads, and the threads that requests run on."""
+
+    def __init__(self, k: Kernel) -> None:
+        self._k = k
+        self._next_id = 4
+        self.processes: dict[int, Process] = {}
+        self.threads: dict[int, Thread] = {}
+        #: Threads by the address of their ETHREAD, processes by that of their EPROCESS.
+        self.thread_objects: dict[int, Thread] = {}
+        self.process_objects: dict[int, Process] = {}
+        self.system = self.create_process("System", k.memory.system)
+        #: What loads and unloads drivers, and what the client's calls run on.
+        self.loader = self.create_thread(self.system)
+        self.client = self.create_process("notebook.exe")
+        self.client_thread = self.create_thread(self.client)
+        self.client_thread.system = False
+
+    def create_process(self, name: str, space: AddressSpace | None = None) -> Process:
+        """A process without threads."""
+        k = self._k
+        obj = k.new_object(_EPROCESS_SIZE)
+        process = Process(self._id(), name, obj, space or k.memory.new_space())
+        self._header(obj, _PROCESS_OBJECT)
+        k.ob.insert(Object(obj, "Process", process))
+        self.processes[process.pid] = process
+        self.process_objects[obj] = process
+        return process
+
+    def create_thread(self, process: Process, owner: str = "") -> Thread:
+        """A thread that has nothing to run yet; ``owner`` is the driver that made it."""
+        k = self._k
+        obj = k.new_object(ETHREAD_SIZE)
+        thread = Thread(k, self._id(), process, obj, k.new_stack())
+        thread.owner = owner
+        self._header(obj, _THREAD_OBJECT)
+        k.ob.insert(Object(obj, "Thread", thread, owner=owner, on_delete=self._delete_thread))
+        process.threads.append(thread)
+        self.threads[thread.id] = thread
+        self.thread_objects[obj] = thread
+        return thread
+
+    def start(self, thread: Thread, activity: Activity, name: str) -> None:
+        """Let a new or resting thread run ``activity``."""
+        thread.start(activity, name)
+        self._k.scheduler.make_ready(thread)
+
+    def thread_ended(self, flow: Flow) -> None:
+        """Its outermost activity is over. Threads that requests run on rest until the next."""
+        assert isinstance(flow, Thread)
+        if flow in (self.loader, self.client_thread):
+            return
+        self.remove_thread(flow)
+
+    def remove_thread(self, thread: Thread) -> None:
+        """A thread has ended for good: its object is signalled, its stack goes."""
+        k = self._k
+        del self.threads[thread.id]
+        thread.process.threads.remove(thread)
+        k.dispatcher.signal(thread.object, 1)
+        if k.flow is thread:
+            # Nothing may be saved to or read from the stack that goes away.
+            thread.current = False
+            k.flow = self.loader
+        k.memory.unmap(thread.limit, STACK_SIZE // 0x1000)
+        k.tell("thread-ended", thread)
+        k.ob.dereference(thread.object)
+
+    def _delete_thread(self, obj: Object) -> None:
+        k = self._k
+        del self.thread_objects[obj.address]
+        k.pool.free(k.pool.live[obj.address])
+
+    @property
+    def current(self) -> Thread:
+        """The thread that the current processor runs, or that its DPC interrupted."""
+        thread = self._k.scheduler.current.thread
+        return thread if thread is not None else self.loader
+
+    def _header(self, obj: int, kind: int) -> None:
+        header = Struct(self._k.memory, "DISPATCHER_HEADER", obj)
+        header["Type"] = kind
+        head = header.at("WaitListHead")
+        self._k.memory.set_u64(head, head)
+        self._k.memory.set_u64(head + 8, head)
+
+    def _id(self) -> int:
+        number, self._next_id = self._next_id, self._next_id + 4
+        return number

@@ -1,0 +1,383 @@
+"""Processors, threads and virtual time: which flow of execution runs next.
+
+One host CPU plays all simulated processors in turn. While one thing only can run, it runs at full
+speed from one wait to the next. As soon as a second could run at the same time (a thread on
+another processor, a timer that is due), each runs in *slices* of a few hundred instructions whose
+lengths, and whose order among processors, a random generator decides that is seeded: the same seed
+gives the same interleaving. On each processor the rules are NT's: the highest priority of 32 runs,
+equal ones share by quantum, nothing preempts at DISPATCH_LEVEL and above, and DPCs run before any
+thread as soon as the IRQL is below DISPATCH_LEVEL (WDK pages "Managing Hardware Priorities",
+"Introduction to DPC Objects", "Thread Scheduling").
+
+Time is virtual, in units of 100 ns. A call into the kernel takes 1 us; an instruction 1 ns, counted
+only while slices are; when every thread waits, time jumps to the next timer.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from .bugcheck import BugCheck
+from .execution import Flow, Outcome, Stopped
+from .structs import Struct
+from .thread import CURRENT_THREAD, QUANTUM, Dpc, Processor, Thread
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+DISPATCH_LEVEL: Final = 2
+PRIORITIES: Final = 32
+#: As many as one processor group has.
+MAX_PROCESSORS: Final = 64
+
+#: Instructions of one slice, and of one while a single flow waits for time to pass.
+_SLICE: Final = (40, 2500)
+_TIME_SLICE: Final = 20_000
+#: How many steps slices go on after they were needed last: changing over is not free.
+_LINGER: Final = 200
+
+_INSTRUCTIONS_A_UNIT: Final = 100
+#: How long :meth:`Scheduler.settle` lets what can run go on, units: 1 ms.
+_SETTLE: Final = 10_000
+NEVER: Final = 1 << 62
+
+
+class Stuck(Exception):
+    """Every thread waits, and no timer is set: nothing will ever happen by itself.
+
+    ``thread`` is the one whose end was awaited, ``why`` what it waits for.
+    """
+
+    def __init__(self, thread: Thread, why: str) -> None:
+        super().__init__(f"waits for ever for {why}")
+        self.thread = thread
+        self.why = why
+
+
+@dataclass(order=True, slots=True)
+class Alarm:
+    """Something to do at a moment of virtual time; ``due`` in units since boot."""
+
+    due: int
+    number: int
+    action: Callable[[], None] = field(compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+
+class Scheduler:
+    """Decides what runs; see the module's description."""
+
+    def __init__(self, k: Kernel, processors: int, seed: int) -> None:
+        self._k = k
+        self.random = random.Random(seed)  # noqa: S311 - interleavings, not secrets
+        self.all_processors = (1 << processors) - 1
+        self.ready: list[deque[Thread]] = [deque() for _ in range(PRIORITIES)]
+        self.alarms: list[Alarm] = []
+        self._ready_count = 0
+        self._numbers = 0
+        self._linger = 0
+        self.processors = [Processor(k, n, k.new_stack()) for n in range(processors)]
+        #: The processor whose code runs, or ran last.
+        self.current = self.processors[0]
+        self._gs: Processor | None = None
+
+    # -- what wants to run ----------------------------------------------------------------------
+
+    def make_ready(self, thread: Thread, *, first: bool = False) -> None:
+        """``thread`` can run from now on."""
+        self._ready_count += 1
+        queue = self.ready[thread.priority]
+        if first:
+            queue.appendleft(thread)
+        else:
+            queue.append(thread)
+        self._k.cpu.attention = True
+
+    def wake(self, thread: Thread, value: int) -> None:
+        """End the wait of ``thread``, which gets ``value``."""
+        thread.wake(value)
+        thread.waiting_on = None
+        self.make_ready(thread)
+
+    def queue_dpc(self, dpc: Dpc, processor: int | None = None, *, first: bool = False) -> None:
+        """Queue a DPC on a processor, the current one unless named."""
+        target = self.current if processor is None else self.processors[processor]
+        if first:
+            target.dpcs.appendleft(dpc)
+        else:
+            target.dpcs.append(dpc)
+        self._k.cpu.attention = True
+
+    def remove_dpc(self, obj: int) -> bool:
+        """Take a KDPC out of whatever queue it is in; whether it was in one."""
+        for processor in self.processors:
+            for dpc in processor.dpcs:
+                if dpc.object == obj:
+                    processor.dpcs.remove(dpc)
+                    return True
+        return False
+
+    def at(self, due: int, action: Callable[[], None]) -> Alarm:
+        """Call ``action`` when virtual time has come to ``due``."""
+        self._numbers += 1
+        alarm = Alarm(due, self._numbers, action)
+        heapq.heappush(self.alarms, alarm)
+        self._set_alarm()
+        # From now on time has to be counted: see _once.
+        self._k.cpu.attention = True
+        return alarm
+
+    def cancel(self, alarm: Alarm) -> None:
+        """Do not call its action any more."""
+        alarm.cancelled = True
+        self._set_alarm()
+
+    def set_priority(self, thread: Thread, priority: int) -> int:
+        """Change a thread's priority; the old one."""
+        old, thread.priority = thread.priority, priority
+        if thread in self.ready[old]:
+            self.ready[old].remove(thread)
+            self._ready_count -= 1
+            self.make_ready(thread)
+        self._k.cpu.attention = True
+        return old
+
+    def _set_alarm(self) -> None:
+        while self.alarms and self.alarms[0].cancelled:
+            heapq.heappop(self.alarms)
+        self._k.alarm = self.alarms[0].due if self.alarms else NEVER
+
+    def _ring(self) -> None:
+        k = self._k
+        while self.alarms and (self.alarms[0].cancelled or self.alarms[0].due <= k.now):
+            alarm = heapq.heappop(self.alarms)
+            if not alarm.cancelled:
+                alarm.action()
+        self._set_alarm()
+
+    # -- IRQL -----------------------------------------------------------------------------------
+
+    def set_irql(self, level: int) -> None:
+        """Change the current processor's IRQL; what was held back runs as soon as it may."""
+        cpu = self._k.cpu
+        old, cpu.irql = cpu.irql, level
+        if level < DISPATCH_LEVEL <= old and (self.current.dpcs or self._ready_count):
+            cpu.attention = True
+
+    # -- running --------------------------------------------------------------------------------
+
+    def run(self, thread: Thread) -> None:
+        """Run the machine until ``thread`` has ended. Raises :class:`Stuck` where it cannot."""
+        while not thread.ended:
+            if not self._once() and not self._pass_time():
+                raise Stuck(thread, thread.wait.why if thread.wait else "something")
+            self._check_asked()
+
+    def settle(self) -> None:
+        """Let what can run now go on until it waits, or for 1 ms; timers wait their time."""
+        end = self._k.now + _SETTLE
+        while self._k.now < end and self._once(bounded=True):
+            self._check_asked()
+
+    def pass_time(self, units: int) -> None:
+        """Let ``units`` of virtual time pass, and what is due in it happen."""
+        end = self._k.now + units
+        while self._k.now < end:
+            if not self._once(bounded=True) and not self._pass_time(end):
+                self._k.now = end
+            self._check_asked()
+        self.settle()
+
+    def _once(self, *, bounded: bool = False) -> bool:
+        """One step of one processor, a slice where ``bounded``; False when nothing can run."""
+        k = self._k
+        if k.now >= k.alarm:
+            self._ring()
+        able = self._able()
+        if not able:
+            spinning = [p for p in self.processors if p.flow is not None and p.flow.spin]
+            if spinning and not self.alarms:
+                raise self._deadlock(spinning)
+            return False
+        processor = able[0] if len(able) == 1 else self.random.choice(able)
+        if len(able) > 1 or self._contended(processor):
+            self._linger = _LINGER
+        count = 0
+        if self._linger:
+            self._linger -= 1
+            count = self.random.randrange(*_SLICE)
+        elif self.alarms or bounded:
+            count = _TIME_SLICE
+        self._step(processor, count)
+        return True
+
+    def _check_asked(self) -> None:
+        if self._k.cpu.asked:
+            raise Stopped("asked")
+
+    def _able(self) -> list[Processor]:
+        """The processors on which something can run now; each ready thread counts once."""
+        able = []
+        taken: list[Thread] = []
+        for p in self.processors:
+            flow = p.flow
+            if flow is not None:
+                if flow.spin is None or flow.spin.ready():
+                    able.append(p)
+            elif p.dpcs:
+                able.append(p)
+            elif (thread := self._next(p, but=taken)) is not None:
+                taken.append(thread)
+                able.append(p)
+        return able
+
+    def _contended(self, p: Processor) -> bool:
+        return p.thread is not None and bool(self.ready[p.thread.priority])
+
+    def _next(self, p: Processor, above: int = -1, but: Sequence[Thread] = ()) -> Thread | None:
+        """The first ready thread of the highest priority that may run there."""
+        if not self._ready_count:
+            return None
+        for priority in range(PRIORITIES - 1, above, -1):
+            for thread in self.ready[priority]:
+                if thread.affinity >> p.number & 1 and thread not in but:
+                    return thread
+        return None
+
+    def _step(self, p: Processor, count: int) -> None:
+        k = self._k
+        self._switch_processor(p)
+        k.cpu.attention = False
+        if not p.in_dpc and p.dpcs and p.irql < DISPATCH_LEVEL:
+            self._begin_dpc(p)
+        if not p.in_dpc and p.irql < DISPATCH_LEVEL:
+            self._choose_thread(p)
+        flow = p.flow
+        if flow is None:
+            return
+        self._give_cpu(flow, p)
+        flow.spin = None
+        outcome = flow.step(count)
+        if count and outcome is Outcome.YIELDED:
+            k.now += count // _INSTRUCTIONS_A_UNIT
+        p.irql = k.cpu.irql
+        if flow is p.dpc_flow:
+            if outcome is Outcome.ENDED:
+                self._end_dpc(p)
+            elif outcome is Outcome.BLOCKED:
+                raise BugCheck(
+                    *("ATTEMPTED_SWITCH_FROM_DPC", p.thread.object if p.thread else 0),
+                    message=f"A DPC waited for {flow.wait.why if flow.wait else 'something'}: "
+                    "DPCs must not wait.",
+                )
+        elif outcome in (Outcome.ENDED, Outcome.BLOCKED):
+            self._leave(p)
+            if outcome is Outcome.ENDED:
+                k.ps.thread_ended(flow)
+
+    def _switch_processor(self, p: Processor) -> None:
+        if p is not self.current:
+            self.current.irql = self._k.cpu.irql
+            self.current = p
+        self._k.cpu.irql = p.irql
+
+    def _give_cpu(self, flow: Flow, p: Processor) -> None:
+        """Put the flow's registers into the CPU."""
+        k = self._k
+        last = k.flow
+        if last is flow and flow.current:
+            if k.memory.space is not flow.space:
+                k.memory.use(flow.space)
+                k.cpu.set_root(flow.space.root)
+            if self._gs is not p:
+                self._gs = p
+                k.cpu.set_gs(p.kpcr)
+            return
+        if last.current:
+            if not last.ended:
+                last.saved = k.cpu.save(last.saved)
+            last.current = False
+        k.memory.use(flow.space)
+        self._gs = p
+        k.cpu.load(flow.saved or k.fresh_context, flow.space.root, p.kpcr)
+        flow.current = True
+        k.flow = flow
+
+    def _choose_thread(self, p: Processor) -> None:
+        """Preempt the processor's thread for one of higher priority, or at its quantum's end."""
+        current = p.thread
+        if current is None:
+            best = self._next(p)
+        elif current.spin is not None:
+            return
+        else:
+            current.quantum -= 1
+            best = self._next(p, current.priority)
+            if best is None and current.quantum <= 0:
+                current.quantum = QUANTUM
+                best = self._next(p, current.priority - 1)
+            if best is not None:
+                self._leave(p)
+                self.make_ready(current, first=best.priority > current.priority)
+        if best is None:
+            return
+        self.ready[best.priority].remove(best)
+        self._ready_count -= 1
+        p.thread, best.processor = best, p
+        self._k.cpu.irql = p.irql = best.irql
+        self._k.memory.set_u64(p.kpcr + CURRENT_THREAD, best.object)
+        self._k.cpu.attention = False
+
+    def _leave(self, p: Processor) -> None:
+        """The processor's thread stops running there."""
+        thread = p.thread
+        assert thread is not None
+        thread.irql, thread.processor = self._k.cpu.irql, None
+        p.thread = None
+        self._k.cpu.irql = p.irql = 0
+        self._k.memory.set_u64(p.kpcr + CURRENT_THREAD, p.idle)
+
+    def _pass_time(self, end: int = NEVER) -> bool:
+        """Nothing can run: go to the next alarm, if it comes before ``end``."""
+        self._set_alarm()
+        due = self._k.alarm
+        if due >= end:
+            return False
+        self._k.now = max(self._k.now, due)
+        self._ring()
+        return True
+
+    def _deadlock(self, spinning: list[Processor]) -> BugCheck:
+        flow = spinning[0].flow
+        assert flow is not None and flow.spin is not None
+        self._switch_processor(spinning[0])
+        self._give_cpu(flow, spinning[0])
+        # Parameters as in "Bug Check 0x133: DPC_WATCHDOG_VIOLATION", 1: all time at DISPATCH_LEVEL.
+        return BugCheck(
+            *("DPC_WATCHDOG_VIOLATION", 1, 0x500),
+            message=f"The processor waits for ever for {flow.spin.why}.",
+        )
+
+    # -- DPCs -----------------------------------------------------------------------------------
+
+    def _begin_dpc(self, p: Processor) -> None:
+        dpc = p.dpcs.popleft()
+        # From here on it may be queued again, or be freed by its own routine.
+        Struct(self._k.memory, "KDPC", dpc.object)["DpcData"] = 0
+        self._k.tell("dpc-start", dpc)
+        p.in_dpc = True
+        # The interrupted thread's IRQL, which comes back when the DPCs are done.
+        if p.thread is not None:
+            p.thread.irql = self._k.cpu.irql
+        self._k.cpu.irql = p.irql = DISPATCH_LEVEL
+        p.dpc_flow.space = p.thread.space if p.thread is not None else self._k.memory.system
+        p.dpc_flow.start(self._k.dpc_activity(dpc), "KiRetireDpcList")
+
+    def _end_dpc(self, p: Processor) -> None:
+        p.in_dpc = False
+        self._k.cpu.irql = p.irql = p.thread.irql if p.thread is not None else 0

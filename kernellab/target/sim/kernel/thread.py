@@ -1,0 +1,84 @@
+"""Threads, processors and DPCs: what :mod:`.scheduler` gives the CPU to."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..machine.memory import PAGE
+from .execution import Flow
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+    from .process import Process
+
+#: ETHREAD is opaque to drivers; its KTHREAD begins with a dispatcher header.
+ETHREAD_SIZE: Final = 0x900
+#: The processors' control regions (KPCR, at the base of gs), a page each.
+KPCR_BASE: Final = 0xFFFF_F805_1300_0000
+#: Where in it: the current thread, and the processor's number.
+CURRENT_THREAD: Final = 0x188
+_NUMBER: Final = (0x184, 0x1A4)
+
+#: A thread gives way to others of its priority after so many slices (NT: two clock ticks).
+QUANTUM: Final = 12
+
+
+class Thread(Flow):
+    """A kernel thread. ``object`` is the guest address of its ETHREAD."""
+
+    def __init__(self, k: Kernel, tid: int, process: Process, obj: int, stack: int) -> None:
+        super().__init__(k, stack)
+        self.id = tid
+        self.process = process
+        self.object = obj
+        self.space = process.space
+        self.owner = ""
+        self.priority = 8
+        self.affinity = k.scheduler.all_processors
+        #: The IRQL it has while it does not run: PASSIVE_LEVEL or APC_LEVEL.
+        self.irql = 0
+        self.quantum = QUANTUM
+        #: How often normal and special kernel APCs were disabled: both are 0 outside of regions.
+        self.apc_disable = 0
+        self.special_apc_disable = 0
+        #: Whether it is a thread of the system rather than of a program.
+        self.system = True
+        #: What the wait subsystem keeps while it waits.
+        self.waiting_on: object = None
+        self.processor: Processor | None = None
+
+
+@dataclass(slots=True)
+class Dpc:
+    """A queued deferred procedure call: its KDPC and the arguments it was queued with."""
+
+    object: int
+    routine: int
+    arguments: tuple[int, int, int, int]
+
+
+class Processor:
+    """A simulated processor: its IRQL, the thread it runs, its DPCs."""
+
+    def __init__(self, k: Kernel, number: int, stack: int) -> None:
+        self.number = number
+        self.irql = 0
+        self.thread: Thread | None = None
+        self.dpcs: deque[Dpc] = deque()
+        #: What DPCs run on, and whether one does.
+        self.dpc_flow = Flow(k, stack)
+        self.in_dpc = False
+        #: The ETHREAD of its idle thread.
+        self.idle = k.new_object(ETHREAD_SIZE)
+        self.kpcr = KPCR_BASE + number * PAGE
+        k.memory.map(self.kpcr, 1)
+        k.memory.set_u64(self.kpcr + CURRENT_THREAD, self.idle)
+        for at in _NUMBER:
+            k.memory.set_u8(self.kpcr + at, number)
+
+    @property
+    def flow(self) -> Flow | None:
+        """What has the processor right now."""
+        return self.dpc_flow if self.in_dpc else self.thread

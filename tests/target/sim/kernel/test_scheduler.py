@@ -1,0 +1,217 @@
+"""Threads, processors, DPCs and timers, by drivers on the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import kernellab
+from kernellab.build import BuildResult
+from kernellab.errors import Bugcheck, TargetTimeout
+
+Build = Callable[..., BuildResult]
+
+_EXTRA = """
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicU32, Ordering};
+use windows_kernel_rs::sys::*;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+static mut EVENT: core::mem::MaybeUninit<KEVENT> = core::mem::MaybeUninit::zeroed();
+static mut LOCK: usize = 0;
+static mut DPC: core::mem::MaybeUninit<KDPC> = core::mem::MaybeUninit::zeroed();
+static mut TIMER: core::mem::MaybeUninit<KTIMER> = core::mem::MaybeUninit::zeroed();
+
+#[allow(dead_code)]
+fn event() -> *mut KEVENT { (&raw mut EVENT).cast() }
+#[allow(dead_code)]
+fn dpc() -> *mut KDPC { (&raw mut DPC).cast() }
+#[allow(dead_code)]
+fn timer() -> *mut KTIMER { (&raw mut TIMER).cast() }
+
+#[allow(dead_code)]
+fn spawn(routine: unsafe extern "system" fn(*mut c_void), context: usize) -> *mut c_void {
+    let mut handle: HANDLE = core::ptr::null_mut();
+    let mut object = core::ptr::null_mut();
+    unsafe {
+        let status = PsCreateSystemThread(&mut handle, 0x1FFFFF, core::ptr::null(),
+            core::ptr::null_mut(), core::ptr::null_mut(), Some(routine), context as *mut c_void);
+        assert!(status == 0);
+        let status = ObReferenceObjectByHandle(handle, 0x1FFFFF, 0, 0,
+            &mut object, core::ptr::null_mut());
+        assert!(status == 0);
+        ZwClose(handle);
+    }
+    object
+}
+
+#[allow(dead_code)]
+fn join(thread: *mut c_void) {
+    unsafe {
+        KeWaitForSingleObject(thread, 0, 0, 0, core::ptr::null());
+        ObfDereferenceObject(thread);
+    }
+}
+"""
+
+
+def run(build: Build, name: str, body: str, extra: str = "", **options: Any) -> list[str]:
+    image = build(name, f"unsafe {{ {body} }}", extra=_EXTRA + extra).sys
+    with kernellab.connect("sim", **options) as target:
+        driver = target.load(image)
+        driver.unload()
+        return list(driver.log.lines)
+
+
+def test_thread_runs_and_can_be_joined(build_driver: Build) -> None:
+    """WDK: "PsCreateSystemThread function (wdm.h)"; a thread's object is signalled at its end."""
+    lines = run(
+        build_driver,
+        "join",
+        'let t = spawn(worker, 7); join(t); println!("joined {}", COUNT.load(Ordering::SeqCst));',
+        """unsafe extern "system" fn worker(context: *mut c_void) {
+            println!("worker {}", context as usize);
+            COUNT.fetch_add(1, Ordering::SeqCst);
+        }""",
+    )
+    assert lines == ["worker 7", "joined 1", "bye"]
+
+
+def test_two_threads_take_turns(build_driver: Build) -> None:
+    """WDK: "KeSetEvent function (wdm.h)": a synchronization event wakes one waiter."""
+    lines = run(
+        build_driver,
+        "pingpong",
+        """KeInitializeEvent(event(), 1, 0);
+        let t = spawn(worker, 0);
+        for i in 0..3 { println!("ping {i}"); KeSetEvent(event(), 0, 0);
+            let mut d: i64 = -10_000; KeDelayExecutionThread(0, 0, &raw mut d as _); }
+        join(t);""",
+        """unsafe extern "system" fn worker(_: *mut c_void) {
+            for i in 0..3 { unsafe { KeWaitForSingleObject(event().cast(), 0, 0, 0,
+                core::ptr::null()); } println!("pong {i}"); }
+        }""",
+    )
+    assert lines == ["ping 0", "pong 0", "ping 1", "pong 1", "ping 2", "pong 2", "bye"]
+
+
+def test_sleeping_takes_virtual_time_only(build_driver: Build) -> None:
+    """WDK: "KeDelayExecutionThread function (wdm.h)"."""
+    image = build_driver(
+        "sleeper",
+        """unsafe { let mut d: i64 = -36_000_000_000; println!("a");
+        KeDelayExecutionThread(0, 0, &raw mut d as _); println!("b"); }""",
+        extra=_EXTRA,
+    ).sys
+    with kernellab.connect("sim") as target:
+        driver = target.load(image)
+        assert driver.log[1].time - driver.log[0].time == pytest.approx(3600, abs=0.001)
+
+
+_RACE = """unsafe extern "system" fn worker(_: *mut c_void) {
+    for _ in 0..2000 {
+        let value = COUNT.load(Ordering::Relaxed);
+        COUNT.store(value + 1, Ordering::Relaxed);
+    }
+}"""
+
+
+def test_an_unprotected_counter_loses_updates_and_the_seed_decides(build_driver: Build) -> None:
+    body = """let a = spawn(worker, 0); let b = spawn(worker, 0); join(a); join(b);
+        println!("{}", COUNT.load(Ordering::SeqCst));"""
+    results = {}
+    for seed in range(4):
+        first = run(build_driver, "race", body, _RACE, seed=seed)[0]
+        assert run(build_driver, "race", body, _RACE, seed=seed)[0] == first
+        results[seed] = int(first)
+        assert 2000 <= int(first) <= 4000
+    assert min(results.values()) < 4000
+    assert len(set(results.values())) > 1
+
+
+def test_a_spin_lock_keeps_the_counter_exact(build_driver: Build) -> None:
+    """WDK: "Introduction to Spin Locks"."""
+    worker = _RACE.replace(
+        "let value", "let irql = unsafe { KeAcquireSpinLockRaiseToDpc(&raw mut LOCK) }; let value"
+    ).replace("Relaxed);\n    }", "Relaxed);\n unsafe { KeReleaseSpinLock(&raw mut LOCK, irql) };}")
+    body = """let a = spawn(worker, 0); let b = spawn(worker, 0); join(a); join(b);
+        println!("{}", COUNT.load(Ordering::SeqCst));"""
+    for seed in range(2):
+        assert run(build_driver, "locked", body, worker, seed=seed)[0] == "4000"
+
+
+def test_a_dpc_runs_as_soon_as_the_irql_is_low(build_driver: Build) -> None:
+    """WDK: "Introduction to DPC Objects"; "KeInsertQueueDpc function (wdm.h)"."""
+    lines = run(
+        build_driver,
+        "dpc",
+        """KeInitializeDpc(dpc(), Some(routine), 5 as *mut c_void);
+        let old = KfRaiseIrql(2);
+        assert!(KeInsertQueueDpc(dpc(), 1 as _, 2 as _) != 0);
+        assert!(KeInsertQueueDpc(dpc(), 1 as _, 2 as _) == 0);
+        println!("raised"); KeLowerIrql(old); println!("lowered");""",
+        """unsafe extern "system" fn routine(_: *mut KDPC, c: *mut c_void, a: *mut c_void,
+            b: *mut c_void) {
+            println!("dpc {} {} {} at {}", c as usize, a as usize, b as usize,
+                unsafe { KeGetCurrentIrql() });
+        }""",
+        processors=1,
+    )
+    assert lines == ["raised", "dpc 5 1 2 at 2", "lowered", "bye"]
+
+
+def test_a_periodic_timer(build_driver: Build) -> None:
+    """WDK: "KeSetTimerEx function (wdm.h)"."""
+    lines = run(
+        build_driver,
+        "ticks",
+        """KeInitializeDpc(dpc(), Some(routine), core::ptr::null_mut());
+        KeInitializeTimerEx(timer(), 1);
+        KeSetTimerEx(timer(), -10_000_000, 500, dpc());
+        for _ in 0..3 { KeWaitForSingleObject(timer().cast(), 0, 0, 0, core::ptr::null()); }
+        assert!(KeCancelTimer(timer()) != 0);
+        println!("{} ticks", COUNT.load(Ordering::SeqCst));""",
+        """unsafe extern "system" fn routine(_: *mut KDPC, _: *mut c_void, _: *mut c_void,
+            _: *mut c_void) { COUNT.fetch_add(1, Ordering::SeqCst); }""",
+        processors=1,
+    )
+    assert lines == ["3 ticks", "bye"]
+
+
+def test_polling_a_flag_that_a_timer_sets_ends(build_driver: Build) -> None:
+    lines = run(
+        build_driver,
+        "poll",
+        """KeInitializeDpc(dpc(), Some(routine), core::ptr::null_mut());
+        KeInitializeTimer(timer());
+        KeSetTimer(timer(), -1_000, dpc());
+        while COUNT.load(Ordering::Relaxed) == 0 { core::hint::spin_loop(); }
+        println!("seen");""",
+        """unsafe extern "system" fn routine(_: *mut KDPC, _: *mut c_void, _: *mut c_void,
+            _: *mut c_void) { COUNT.fetch_add(1, Ordering::SeqCst); }""",
+    )
+    assert lines == ["seen", "bye"]
+
+
+def test_waiting_for_what_never_comes_is_named(build_driver: Build) -> None:
+    with pytest.raises(TargetTimeout, match="waits for ever for the notification event"):
+        run(
+            build_driver,
+            "forever",
+            """KeInitializeEvent(event(), 0, 0);
+            KeWaitForSingleObject(event().cast(), 0, 0, 0, core::ptr::null());""",
+        )
+
+
+def test_waiting_at_dispatch_level_is_a_bug_check(build_driver: Build) -> None:
+    """WDK: "KeWaitForSingleObject function (wdm.h)"."""
+    with pytest.raises(Bugcheck) as caught:
+        run(
+            build_driver,
+            "raised",
+            """KeInitializeEvent(event(), 0, 0); KfRaiseIrql(2);
+            KeWaitForSingleObject(event().cast(), 0, 0, 0, core::ptr::null());""",
+        )
+    assert caught.value.name == "IRQL_NOT_LESS_OR_EQUAL"
