@@ -216,7 +216,8 @@ class CellRun:
         if driver.state == "gone":
             why = driver.target.stopped
             detail = f"its machine has stopped ({why})" if why else "with its machine"
-            self._pane.set_state("gone", f"{detail}: Reload loads it again")
+            variable = driver.name.replace("-", "_")
+            self._pane.set_state("gone", f"{detail}: {variable}.reload() loads it again")
         else:
             self._pane.set_state(driver.state, _reason(driver))
         if driver.state != "gone":  # one that is gone still sees the reboot

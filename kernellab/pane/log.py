@@ -169,7 +169,7 @@ class LogPane:
                 panels=self.panels(),
             )
         texts = [diagnostic_text(d) for d in diagnostics]
-        texts += [violation_text(v) for v in violations]
+        texts += [violation_text(v, self._source) for v in violations]
         if stop is not None:
             texts.append(stop_text(stop, self._source))
         if bugcheck is not None:

@@ -12,7 +12,7 @@ from html import escape
 from typing import Final
 
 from .rows import MARKS, PRINT, Row, plain_rows
-from .text import level_name, one_line
+from .text import headline, level_name
 
 #: Characters of log kept in each form.
 MAX_HTML: Final = 160 * 1024
@@ -60,11 +60,8 @@ class Finished:
     pane: str = field(default="", repr=False)
 
 
-def _headline(finished: Finished) -> str:
-    line = f"{finished.title}: {finished.state}" if finished.state else finished.title
-    if finished.detail:
-        line += f". {finished.detail[:1].upper()}{finished.detail[1:]}"
-    return one_line(line)
+def _head(finished: Finished) -> str:
+    return headline(finished.title, finished.state, finished.detail)
 
 
 def _foot(finished: Finished) -> str:
@@ -79,7 +76,7 @@ def _omitted(count: int) -> str:
 
 def render_text(finished: Finished) -> str:
     """The pane as plain text: what happened first, then the log."""
-    out = [_headline(finished)]
+    out = [_head(finished)]
     if finished.timings:
         out[0] += f" [{finished.timings}]"
     out += [text for text in finished.panels_text if text]
@@ -105,7 +102,7 @@ def render_html(finished: Finished) -> str:
     parts = [f'<div class="kernellab-static"{pane} role="group" aria-label="{label}">']
     parts.append(_STYLE if finished.pane else "")
     parts.append(
-        f'<div style="margin:2px 0"><strong>{mark} {escape(_headline(finished))}</strong>'
+        f'<div style="margin:2px 0"><strong>{mark} {escape(_head(finished))}</strong>'
         f' <span style="opacity:.8">{escape(finished.timings)}</span></div>'
     )
     parts += finished.panels

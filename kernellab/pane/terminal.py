@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .text import (
     bugcheck_text,
     diagnostic_text,
+    headline,
     level_name,
     one_line,
     printable,
+    stop_text,
     timings_text,
     violation_text,
 )
 
-_SAID = ("building", "loading", "built", "")
+#: States that are not worth a line.
+_ON_ITS_WAY: Final = ("building", "loading", "built", "")
+#: States whose reason comes as an event of its own, with its place.
+_EXPLAINED: Final = ("bug check", "timed out", "interrupted")
+
+_BOLD, _RED, _YELLOW, _DIM = "1", "1;31", "33", "2"
+#: The line of the cell that a report points at, and the user's own frames.
+_POINTED: Final = re.compile(r"^ +> .*$", re.MULTILINE)
 
 
 class TextPane:
@@ -41,6 +52,8 @@ class TextPane:
         self.id = ""
         self._source = source
         self._write = write or _standard_output
+        self._colours = _has_colours if write is None else _never
+        self._state = ""
         self._lock = threading.Lock()
         self._line_open = False
         self._last = ("", "")
@@ -53,26 +66,26 @@ class TextPane:
                 if isinstance(event, DbgPrint):
                     self._print(event)
                 elif isinstance(event, Violation):
-                    self._say(violation_text(event))
+                    self._report(violation_text(event, self._source), _YELLOW)
                 elif isinstance(event, BugcheckEvent):
-                    self._say(bugcheck_text(event, self._source))
+                    self._say_state("bug check", "")
+                    self._report(bugcheck_text(event, self._source), _RED)
                 elif isinstance(event, Dropped):
-                    self._say(f"… {event.count:,} events were lost here")
+                    self._say(self._paint(f"… {event.count:,} events were lost here", _YELLOW))
+                elif isinstance(event, ErrorEvent) and event.frames:
+                    self._report(stop_text(event, self._source), _RED)
                 elif isinstance(event, ErrorEvent):
-                    self._say(f"error: {one_line(event.message)}")
-                elif isinstance(event, State) and event.state == "rebooted":
-                    self._say("the machine was rebooted")
+                    self._say(self._paint(f"error: {one_line(event.message)}", _RED))
+                elif isinstance(event, State):
+                    self._take_state(event)
 
     def set_state(self, state: str, detail: str = "") -> None:
         """Say what the driver's state is now, unless it is only on its way."""
         with self._lock:
-            now = (one_line(state), one_line(detail))
-            if now == self._last or now[0] in _SAID:
-                return
-            self._last = now
-            more = f" ({now[1]})" if now[1] else ""
-            timings = f" [{self._timings}]" if self._timings and state == "running" else ""
-            self._say(f"{self.title}: {now[0]}{more}{timings}")
+            self._state = state
+            # Running, and a bug check, are said in their order among the prints: see add().
+            if state not in ("running", "bug check"):
+                self._say_state(state, "" if state in _EXPLAINED else detail)
 
     def set_progress(self, done: int, total: int, what: str) -> None:
         """Nothing: a terminal's log stays short."""
@@ -86,7 +99,8 @@ class TextPane:
         with self._lock:
             for diagnostic in diagnostics:
                 ansi = getattr(diagnostic, "ansi", "")
-                self._say(ansi.rstrip("\n") if ansi else diagnostic_text(diagnostic))
+                coloured = bool(ansi) and self._colours()
+                self._say(ansi.rstrip("\n") if coloured else diagnostic_text(diagnostic))
 
     def set_note(self, note: str) -> None:
         """Print a note."""
@@ -118,6 +132,35 @@ class TextPane:
             self._write(text)
             self._line_open = not text.endswith("\n")
 
+    def _take_state(self, event: State) -> None:
+        if event.state == "running":
+            self._say_state("running", "")
+        elif event.state == "rebooted" and self._state == "loading":
+            # Every pane hears of it; the one that is being loaded tells.
+            why = f", as it had stopped ({one_line(event.status)})" if event.status else ""
+            self._say(self._paint(f"the machine was rebooted{why}", _DIM))
+
+    def _say_state(self, state: str, detail: str) -> None:
+        if state in _ON_ITS_WAY:
+            self._last = ("", "")  # what comes of it is said, even when it is the same again
+            return
+        if (state, detail) == self._last:
+            return
+        self._last = (state, detail)
+        said, rest = headline(self.title, state, ""), headline(self.title, state, detail)
+        more = rest.removeprefix(said)
+        timings = f" [{self._timings}]" if self._timings and state == "running" else ""
+        self._say(self._paint(said, _BOLD) + more + timings)
+
+    def _report(self, text: str, colour: str) -> None:
+        """Several lines: the first one says what it is, some point at the cell."""
+        first, newline, rest = text.partition("\n")
+        rest = _POINTED.sub(lambda line: self._paint(line[0], _BOLD), rest)
+        self._say(self._paint(first, colour) + newline + rest)
+
+    def _paint(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours() else text
+
     def _say(self, text: str) -> None:
         self._end_line()
         self._write(text + "\n")
@@ -126,6 +169,17 @@ class TextPane:
         if self._line_open:
             self._write("\n")
             self._line_open = False
+
+
+def _has_colours() -> bool:
+    """Whether standard output shows colours and the user wants them (https://no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(sys.stdout.isatty())
+
+
+def _never() -> bool:
+    return False
 
 
 def _standard_output(text: str) -> None:

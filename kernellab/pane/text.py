@@ -71,6 +71,12 @@ def component_name(component: int) -> str:
     return _COMPONENTS.get(component, str(component))
 
 
+def headline(title: str, state: str, detail: str) -> str:
+    """``hello: failed. DriverEntry returned …``: the driver, its state, why."""
+    line = f"{title}: {state}" if state else title
+    return one_line(f"{line}. {detail[:1].upper()}{detail[1:]}" if detail else line)
+
+
 def format_seconds(seconds: float) -> str:
     """A duration as a person reads it: ``0.31 s``, ``4 ms``, ``80 µs``."""
     if seconds >= 0.0995:
@@ -183,9 +189,12 @@ def _excerpt_text(source: str, line: int) -> list[str]:
     ]
 
 
-def violation_text(event: Violation) -> str:
-    """A broken rule as plain text, its call stack below."""
+def violation_text(event: Violation, source: str | None = None) -> str:
+    """A broken rule as plain text, its place in ``source`` and its call stack below."""
     out = [f"verifier: {one_line(event.rule)}: {one_line(event.message)}"]
+    own = next((f for f in event.frames if is_user(f) and f.line), None)
+    if own is not None and source is not None:
+        out += _excerpt_text(source, own.line)
     return "\n".join(out + _frames_text(event.frames, CELL))
 
 
