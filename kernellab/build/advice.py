@@ -13,8 +13,9 @@ kernellab found no Rust that can build Windows drivers. One of these brings it
   Debian 12                     sudo apt-get install rustc-web cargo-web rust-web-src lld-19
   Debian 13, Ubuntu             sudo apt-get install rustc cargo rust-src lld   (if 1.85 or newer)
   Fedora                        sudo dnf install rust cargo rust-src lld
-  macOS                         brew install rustup && rustup default stable
-                                rustup target add x86_64-pc-windows-msvc
+  Arch Linux                    sudo pacman -S rust rust-src lld
+  macOS                         brew install rustup && "$(brew --prefix rustup)"/bin/rustup \\
+                                toolchain install stable -t x86_64-pc-windows-msvc
   Windows                       winget install Rustlang.Rustup   (the MSVC toolchain;
                                 Visual Studio is not needed for drivers)
   conda, on any system          conda env create -f environment.yml   (or, in an environment:

@@ -144,23 +144,23 @@ def locked(
 
     with trouble():
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(str(path), thread_local=False, is_singleton=False)
-        begin = time.monotonic()
-        while True:
-            try:
+    lock = FileLock(str(path), thread_local=False, is_singleton=False)
+    begin = time.monotonic()
+    try:
+        while not lock.is_locked:
+            with trouble(), contextlib.suppress(Timeout):
                 lock.acquire(timeout=0 if cancel is None else 0.1, poll_interval=0.02)
                 break
-            except Timeout:
-                pass
             if cancel is not None and cancel.is_set():
                 raise BuildError("the build was stopped")
             if progress is not None and time.monotonic() - begin > 0.3:
                 progress(0, 0, f"waiting for another build{what and ' of ' + what}")
             time.sleep(0.03)
-    try:
         yield
     finally:
-        lock.release()
+        # Also where an interrupt came between having it and knowing so: a notebook keeps the
+        # last traceback, and with that the lock.
+        lock.release(force=True)
 
 
 def clean(parent: Path) -> None:

@@ -318,7 +318,7 @@ class _Run:
     def _cargo_failure(self, stderr: str) -> BuildError:
         """Cargo itself gave up: a dependency that is not to be had, most of all."""
         text = stderr.replace(str(self.cwd) + os.sep, "").replace(str(self.cwd), "")
-        text = re.sub(r"^error: ", "", text.strip())
+        text = re.sub(r"^error: ", "", text.strip()).replace(f"`{self.name} v0.0.0 ()`", self.name)
         text = _COMMAND_LINE.sub(r"the compiler was ended (\1)", text)
         if self.wanted and _NO_NETWORK.search(text) and "no matching package" not in text:
             return BuildError(

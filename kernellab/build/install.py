@@ -15,7 +15,7 @@ from ..errors import ToolchainError
 from . import cache, process, sysroot
 from .advice import install_advice
 from .cache import Progress
-from .toolchain import MINIMUM, TARGET, Candidate, Toolchain, candidates, find_toolchain
+from .toolchain import MINIMUM, TARGET, Toolchain, candidates, find_toolchain, rustup_homes
 
 #: Seconds that ``rustup target add`` may take in all (it downloads about 25 MB).
 _RUSTUP_LIMIT: Final = 300.0
@@ -24,6 +24,16 @@ _RUSTUP_LIMIT: Final = 300.0
 _RUSTUP_CONNECT: Final = 6.0
 
 _APT_LIMIT: Final = 900.0
+
+#: Seconds that apt-get may need to end by itself when it is stopped: killed in the middle of
+#: unpacking it would leave packages half installed.
+_APT_GRACE: Final = 120.0
+
+#: Waits for another package manager, such as the updates of a machine that has just started.
+_APT_WAITS: Final = ("-o", "DPkg::Lock::Timeout=120")
+
+#: Where rustup installs itself, on PATH or not.
+_CARGO_BIN: Final = str(Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin")
 
 #: Compiler, Cargo and library source as Debian and Ubuntu call them; ``-web`` is Debian 12's
 #: newer Rust, kept for the browsers.
@@ -78,32 +88,44 @@ def _say(progress: Progress | None, text: str) -> None:
 
 def _rustup(progress: Progress | None) -> str:
     """Add the Windows target with rustup, where it is; what to tell the user if that failed."""
-    rustup = shutil.which("rustup")
-    if rustup is None or not _new_enough():
+    rustup = shutil.which("rustup") or shutil.which("rustup", path=_CARGO_BIN)
+    if rustup is None:
         return ""
+    name = _rustup_toolchain()
+    if name is None:
+        oldest = ".".join(map(str, MINIMUM))
+        return f"rustup is here, but no Rust {oldest} or newer: `rustup toolchain install stable`"
     if not _reachable():
         return "rustup is here, but its server cannot be reached: no network."
-    _say(progress, f"rustup target add {TARGET}")
+    words = ["rustup", "target", "add", "--toolchain", name, TARGET]
+    command = f"`{' '.join(words)}`"
+    _say(progress, " ".join(words))
     try:
-        answer = process.run([rustup, "target", "add", TARGET], timeout=_RUSTUP_LIMIT)
+        answer = process.run([rustup, *words[1:]], timeout=_RUSTUP_LIMIT)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"`rustup target add {TARGET}` did not work: {error}"
+        return f"{command} did not work: {error}"
     if answer.returncode:
         last = (answer.stderr.strip() or "no reason given").splitlines()[-1]
-        return f"`rustup target add {TARGET}` did not work: {last}"
+        return f"{command} did not work: {last}"
     return ""
 
 
-def _new_enough() -> bool:
-    def numbers(candidate: Candidate) -> tuple[int, ...]:
-        return tuple(int(n) for n in re.findall(r"\d+", candidate.version)[:2])
-
-    return any(numbers(c) >= MINIMUM for c in candidates() if "rustup" in str(c.rustc))
+def _rustup_toolchain() -> str | None:
+    """The first of rustup's toolchains in the order of preference that is new enough."""
+    known = {os.path.realpath(home): home.name for home in rustup_homes()}
+    for candidate in candidates():
+        numbers = tuple(int(n) for n in re.findall(r"\d+", candidate.version)[:2])
+        if candidate.home is not None and numbers >= MINIMUM:
+            name = known.get(os.path.realpath(candidate.home))
+            if name is not None:
+                return name
+    return None
 
 
 def _reachable() -> bool:
     """Whether rustup's server answers within a few seconds: rustup itself waits for minutes."""
-    from urllib.error import HTTPError
+    from ssl import SSLError
+    from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
 
     server = os.environ.get("RUSTUP_DIST_SERVER", "https://static.rust-lang.org").rstrip("/")
@@ -114,6 +136,9 @@ def _reachable() -> bool:
             return True
     except HTTPError as error:
         return error.code < 500 and error.code != 403
+    except URLError as error:
+        # Somebody answers; this Python has no certificates (python.org's on macOS), rustup may.
+        return isinstance(error.reason, SSLError)
     except (OSError, ValueError):
         return False
 
@@ -138,13 +163,13 @@ def _apt(progress: Progress | None) -> str:
     if not is_root:
         return f"This command brings what is missing:\n\n  sudo {' '.join(words)}"
     _say(progress, " ".join(words))
-    return _run_apt([apt, "-q", "install", "-y", "--no-install-recommends", *packages])
+    return _run_apt([apt, "-q", *_APT_WAITS, "install", "-y", "--no-install-recommends", *packages])
 
 
 def _run_apt(arguments: Sequence[str]) -> str:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        answer = process.run(arguments, env=env, timeout=_APT_LIMIT)
+        answer = process.run(arguments, env=env, timeout=_APT_LIMIT, grace=_APT_GRACE)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"`{' '.join(arguments)}` did not work: {error}"
     if answer.returncode:
@@ -184,8 +209,3 @@ def _versions(names: Sequence[str]) -> dict[str, tuple[int, int]]:
         if match:
             found[name] = (int(match[1]), int(match[2]))
     return found
-
-
-def program(path: Path | None) -> str:
-    """A program's place for the user, or what its absence means."""
-    return str(path) if path is not None else "not found"

@@ -39,18 +39,21 @@ def run(
     timeout: float | None = None,
     cancel: threading.Event | None = None,
     on_line: Callable[[str], None] | None = None,
+    grace: float = 0,
 ) -> Completed:
     """Run a program to its end, without standard input.
 
     The program gets a session (on Windows a process group) of its own: KeyboardInterrupt,
     ``cancel`` or ``timeout`` seconds kill it together with its children before this returns.
-    ``on_line`` gets each line of standard output as it comes.
+    Should this Python be killed, they end as well. With ``grace`` the program is interrupted
+    first, gets so many seconds to end by itself, and outlives a killed Python: what a package
+    manager needs. ``on_line`` gets each line of standard output as it comes.
 
     Raises OSError (cannot be started), subprocess.TimeoutExpired, Cancelled.
     """
     words = [str(word) for word in arguments]
     lines: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
-    with _started(words, cwd, env) as process:
+    with _started(words, cwd, env, grace) as process:
         streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
         readers = [
             threading.Thread(target=_read, args=(index, stream, lines), daemon=True)
@@ -82,7 +85,7 @@ def run(
 
 @contextlib.contextmanager
 def _started(
-    words: list[str], cwd: Path | None, env: Mapping[str, str] | None
+    words: list[str], cwd: Path | None, env: Mapping[str, str] | None, grace: float
 ) -> Iterator[subprocess.Popen[str]]:
     started: list[subprocess.Popen[str]] = []
     watches: list[subprocess.Popen[bytes] | None] = []
@@ -95,7 +98,8 @@ def _started(
             try:
                 if not abandoned:
                     started.append(_popen(words, cwd, env))
-                    watches.append(_watch(started[0].pid))
+                    if not grace:
+                        watches.append(_watch(started[0].pid))
             except OSError as error:
                 failed.append(error)
 
@@ -112,7 +116,10 @@ def _started(
         with lock:
             abandoned = True
         for process in started:
-            _kill_tree(process)
+            try:
+                _wait_for_end(process, grace)
+            finally:
+                _kill_tree(process)
         raise
     finally:
         for watch in watches:
@@ -175,6 +182,13 @@ def _read(index: int, stream: IO[str], lines: queue.SimpleQueue[tuple[int, str |
     except (OSError, ValueError):
         pass
     lines.put((index, None))
+
+
+def _wait_for_end(process: subprocess.Popen[str], grace: float) -> None:
+    if grace and os.name == "posix":
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
 
 
 def _kill_tree(process: subprocess.Popen[str]) -> None:

@@ -157,7 +157,7 @@ def find_linker(home: Path, host: str) -> Path | None:
     numbered += Path("/usr/lib").glob("llvm*/bin/lld-link") if os.name == "posix" else []
     if numbered:
         return max(numbered, key=_linker_number)
-    for other in _rustup_homes():
+    for other in rustup_homes():
         shipped = list((other / "lib" / "rustlib").glob(f"*/bin/rust-lld{_EXE}"))
         if shipped:
             return shipped[0]
@@ -232,7 +232,7 @@ def _places() -> Iterator[tuple[Path, str]]:
     on_path = [path for path in on_path if os.access(path, os.X_OK)]
     for path in on_path[:1]:
         yield path, "on PATH"
-    for home in _rustup_homes():
+    for home in rustup_homes():
         yield home / "bin" / f"rustc{_EXE}", f"rustup toolchain {home.name}"
     for path in on_path[1:]:
         yield path, "on PATH"
@@ -242,7 +242,8 @@ def _places() -> Iterator[tuple[Path, str]]:
         yield folder / f"rustc{_EXE}", "conda"
 
 
-def _rustup_homes() -> list[Path]:
+def rustup_homes() -> list[Path]:
+    """The folders of rustup's toolchains, on PATH or not."""
     home = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
     try:
         return sorted(p for p in (home / "toolchains").iterdir() if (p / "bin").is_dir())

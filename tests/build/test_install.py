@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from ssl import SSLCertVerificationError
+from urllib.error import URLError
 
 import pytest
 
@@ -94,8 +96,8 @@ def test_root_installs_the_packages(tools: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ToolchainError) as caught:
         setup()
     assert "E: no such luck" in str(caught.value)
-    wanted = "install -y --no-install-recommends rustc-web cargo-web rust-web-src lld-19"
-    assert f"apt-get -q {wanted}" in log(tools)
+    options = "-q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends"
+    assert f"apt-get {options} rustc-web cargo-web rust-web-src lld-19" in log(tools)
 
 
 def test_others_are_told_the_command(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +136,44 @@ def test_rustup_adds_the_target(tools: Path, monkeypatch: pytest.MonkeyPatch) ->
     script(home / "lib/rustlib/h/bin/rust-lld", "echo LLD 22")
     found = setup()
     assert found.sysroot is None and found.rustc == home / "bin/rustc"
-    assert f"rustup target add {TARGET}" in log(tools)
+    assert f"rustup target add --toolchain stable {TARGET}" in log(tools)
+
+
+def toolchain_of_rustup(home: Path, version: str) -> None:
+    said = f"release: {version}\ncommit-hash: 0\nhost: h"
+    script(home / "bin/rustc", f'if [ "$1" = --print ]; then echo {home}; else echo "{said}"; fi')
+
+
+def test_rustup_is_told_which_toolchain(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the active one when that is too old, and wherever RUSTUP_HOME lies."""
+    monkeypatch.setattr(install, "_reachable", lambda: True)
+    monkeypatch.setenv("RUSTUP_HOME", str(tools.parent / "opt"))
+    toolchain_of_rustup(tools.parent / "opt/toolchains/1.70.0-h", "1.70.0")
+    toolchain_of_rustup(tools.parent / "opt/toolchains/stable-h", "1.99.0")
+    script(tools / "rustup", "exit 0")
+    with pytest.raises(ToolchainError):
+        setup()
+    assert f"rustup target add --toolchain stable-h {TARGET}" in log(tools)
+
+
+def test_rustup_without_a_toolchain(tools: Path) -> None:
+    script(tools / "rustup", "exit 1")
+    with pytest.raises(ToolchainError, match="rustup toolchain install stable"):
+        setup()
+    assert log(tools) == []
+
+
+def test_a_python_without_certificates_is_not_without_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError(error)
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    error: OSError = SSLCertVerificationError(1, "unable to get local issuer certificate")
+    assert install._reachable()
+    error = ConnectionRefusedError(111, "Connection refused")
+    assert not install._reachable()
 
 
 def test_what_rustup_says_is_passed_on(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:

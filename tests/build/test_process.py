@@ -101,6 +101,24 @@ def test_an_exception_of_the_callers_ends_the_whole_tree() -> None:
     assert len(pids) == 2 and gone(pids)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_grace_lets_a_program_finish_what_it_does(tmp_path: Path) -> None:
+    """apt-get in the middle of unpacking: killed, it would leave packages half installed."""
+    finished = tmp_path / "finished"
+    code = f"trap 'echo yes > {finished}; exit 0' INT; echo ready; while :; do sleep 0.05; done"
+
+    def line(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.run(["/bin/sh", "-c", code], on_line=line, grace=30)
+    assert finished.read_text() == "yes\n"
+    stubborn = code.replace(f"echo yes > {finished}; exit 0", ":")
+    with pytest.raises(KeyboardInterrupt):
+        process.run(["/bin/sh", "-c", stubborn], on_line=line, grace=0.2)
+    assert not [p for p in psutil.Process().children() if p.name() == "sh"]
+
+
 #: Runs PARENT and passes on what it writes; is there to be killed.
 RUNNER = f"""
 import sys

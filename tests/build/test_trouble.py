@@ -6,10 +6,12 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from kernellab.build import BuildResult, Toolchain, cache, store
 from kernellab.errors import BuildError, KernelLabError, ToolchainError
@@ -173,3 +175,24 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     cache.write_file(target, b"two")
     assert target.read_bytes() == b"two"
     assert [p.name for p in target.parent.iterdir()] == ["file"]
+
+
+def test_an_interrupt_while_a_lock_is_taken_leaves_it_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire = FileLock.acquire
+
+    def interrupted(self: FileLock, *arguments: object, **named: object) -> None:
+        acquire(self, *arguments, **named)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    path = tmp_path / "lock"
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLock, "acquire", interrupted)
+        with pytest.raises(KeyboardInterrupt) as kept, cache.locked(path):
+            pass
+    assert kept.tb is not None  # as a notebook keeps it
+    cancel = threading.Event()
+    cancel.set()
+    with cache.locked(path, cancel=cancel):
+        pass
