@@ -12,7 +12,7 @@ from html import escape
 from typing import Final
 
 from .rows import MARKS, PRINT, Row, plain_rows
-from .text import headline, level_name
+from .text import headline, level_name, one_line
 
 #: Characters of log kept in each form.
 MAX_HTML: Final = 160 * 1024
@@ -98,7 +98,7 @@ def render_html(finished: Finished) -> str:
     """
     mark = _STATES.get(finished.state, "")
     pane = f' data-kernellab-static="{escape(finished.pane)}"' if finished.pane else ""
-    label = escape(f"Driver {finished.title}: {finished.state}")
+    label = escape(one_line(f"Driver {finished.title}: {finished.state}"))
     parts = [f'<div class="kernellab-static"{pane} role="group" aria-label="{label}">']
     parts.append(_STYLE if finished.pane else "")
     parts.append(
