@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import Bugcheck, KernelLabError, NtStatusError, TargetLost, TargetTimeout
+from .errors import Bugcheck, KernelLabError, NtStatusError, TargetLost, TargetTimeout, UsageError
 from .protocol import BugcheckEvent, DbgPrint, Event, State, Violation
 from .session import reply_bytes
 from .stream import DbgLog
@@ -73,6 +73,11 @@ class Driver:
     def reload(self, *, timeout: float | None = None) -> None:
         """Unload it where it runs and load the same image again; the log goes on."""
         with self.exclusive():
+            current = self.target.drivers.get(self.name)
+            if current is not None and current is not self and current.running:
+                raise UsageError(
+                    f"another {self.name!r} was loaded since this one: unload() that one first"
+                )
             self.unload(timeout=timeout)
             self.target.run(self, timeout=timeout)
 

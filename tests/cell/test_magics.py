@@ -211,6 +211,64 @@ def test_bug_check_pane_and_the_next_cell(notebook: Notebook) -> None:
     notebook.run_ok(f"%%rustdriver hello\n{HELLO}")
 
 
+def test_a_new_run_after_a_reboot_is_no_second_load(notebook: Notebook) -> None:
+    crash = driver_source("let v = unsafe { core::ptr::null::<u32>().read_volatile() };")
+    notebook.run_ok(f"%%rustdriver first\n{HELLO}")
+    notebook.run_ok(f"%%rustdriver crash --allow-failure\n{crash}")
+    result = notebook.run_ok(f"%%rustdriver first\n{HELLO}")
+    assert "the machine was rebooted, as it had stopped (SYSTEM_THREAD" in result.text
+    assert "loaded again" not in result.text
+    notebook.run_ok("first.reload()")
+    notebook.run_ok("first.unload()")
+    assert result.text.count("first loaded again") == 1
+
+
+def test_only_panes_with_a_driver_on_the_machine_tell_of_its_reboot(notebook: Notebook) -> None:
+    crash = driver_source("let v = unsafe { core::ptr::null::<u32>().read_volatile() };")
+    off = notebook.run_ok(f"%%rustdriver off\n{HELLO}")
+    notebook.run_ok("off.unload()")
+    on = notebook.run_ok(f"%%rustdriver on\n{HELLO}")
+    check = notebook.run_ok(f"%%rustdriver crash --allow-failure\n{crash}")
+    notebook.run_ok("on.target.reboot(); on.target.reboot()")
+    notebook.run_ok(f"%%rustdriver last\n{HELLO}")  # brings what is saved up to date
+    notebook.run_ok("import time; time.sleep(1.5)")
+    assert "rebooted" not in off.text
+    assert on.text.count("the machine was rebooted") == 1
+    assert "on: gone. Its machine has stopped (SYSTEM_THREAD" in on.text
+    assert "on.reload() loads it again" in on.text
+    assert "rebooted, as" not in check.text
+
+
+def test_time_out_shows_the_looping_line(notebook: Notebook) -> None:
+    result = notebook.run(f"%%rustdriver spins --budget 100000\n{LOOP}")
+    assert (result.status, result.name) == ("error", "TargetTimeout")
+    assert "Time ran out while this ran" in result.text
+    assert re.search(r"> +8 \|.*loop", result.text)
+    assert re.search(r"→ +8 │.*loop", result.html)
+    again = notebook.run("spins.reload(timeout=0.5)")
+    assert again.name == "TargetTimeout"
+
+
+def test_failing_driver_entry_names_its_status(notebook: Notebook) -> None:
+    source = driver_source("return Err(Error::INSUFFICIENT_RESOURCES);")
+    result = notebook.run(f"%%rustdriver refuses\n{source}")
+    assert (result.status, result.name) == ("error", "NtStatusError")
+    assert result.text.startswith(
+        "refuses: failed. DriverEntry returned STATUS_INSUFFICIENT_RESOURCES,"
+    )
+
+
+def test_an_earlier_runs_object_does_not_take_the_place_of_the_new_one(notebook: Notebook) -> None:
+    notebook.run_ok(f"%%rustdriver twice\n{HELLO}")
+    notebook.run_ok("old = twice")
+    notebook.run_ok(f"%%rustdriver twice\n{HELLO.replace('hello from', 'new from')}")
+    refused = notebook.run("old.reload()")
+    assert (refused.status, refused.name) == ("error", "UsageError")
+    assert notebook.value("twice.state, old.state") == "running unloaded"
+    notebook.run_ok("twice.unload()")
+    assert notebook.value("twice.state, twice.log.lines[-1]") == "unloaded bye"
+
+
 def test_hostile_text_is_escaped_in_what_is_saved(notebook: Notebook) -> None:
     body = r'println!("<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u{202e}");'
     result = notebook.run(f"%%rustdriver hostile\n{driver_source(body)}")
