@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import BuildError
-from . import cache, image, linker_map, process, store, support, sysroot, workspace
+from . import cache, image, linker_map, process, store, sysroot, workspace
 from .cache import Progress
 from .diagnostics import Diagnostic, from_compiler
 from .project import open_project
@@ -96,7 +96,6 @@ def _build(
     cancel: threading.Event | None,
 ) -> BuildResult:
     sysroot.ensure(toolchain, progress=progress, cancel=cancel)
-    archives = support.ensure(toolchain, cancel=cancel)
     place = workspace.place_for(crate, toolchain)
     lock = workspace.lock_of(place)
     with cache.locked(lock, progress=progress, what=crate.name, cancel=cancel):
@@ -106,7 +105,7 @@ def _build(
         run = _Run(
             name=crate.name,
             cwd=place,
-            env=workspace.environment(place, toolchain, archives=archives),
+            env=workspace.environment(place, toolchain),
             source=place / crate.file_name,
             shown=crate.file_name,
             release=release,
@@ -156,13 +155,10 @@ def build_folder(
     place = workspace.place_for_folder(project.folder, toolchain)
     try:
         sysroot.ensure(toolchain, progress=progress, cancel=cancel)
-        archives = support.ensure(toolchain, cancel=cancel)
         run = _Run(
             name=project.name,
             cwd=project.workspace,
-            env=workspace.environment(
-                place, toolchain, archives=archives, remapped=project.remapped
-            ),
+            env=workspace.environment(place, toolchain, remapped=project.remapped),
             source=project.source,
             shown=project.shown,
             release=release,

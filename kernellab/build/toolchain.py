@@ -31,7 +31,7 @@ MINIMUM: Final = (1, 85)
 
 #: Bump when what a sysroot is made of, or how a driver is made, changes.
 SYSROOT_RECIPE: Final = 1
-RECIPE: Final = 4
+RECIPE: Final = 5
 
 _EXE: Final = ".exe" if os.name == "nt" else ""
 

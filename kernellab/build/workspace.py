@@ -169,13 +169,11 @@ def environment(
     place: Path,
     toolchain: Toolchain,
     *,
-    archives: tuple[Path, ...] = (),
     remapped: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """The environment that Cargo runs in, with the flags that make a driver of a cdylib.
 
-    ``archives`` are linked last; ``remapped`` are further beginnings of paths that are taken
-    off in what is built.
+    ``remapped`` are further beginnings of paths that are taken off in what is built.
     """
     env = {
         key: value
@@ -188,7 +186,6 @@ def environment(
         f"-Clinker-flavor={toolchain.linker_flavor}",
         *(f"-Clink-arg={word}" for word in LINK_ARGUMENTS),
         f"-Clink-arg=/MAP:{map_of(place)}",
-        *(f"-Clink-arg={archive}" for archive in archives),
         # What a macro makes is at the line where it is used: stacks show the cell.
         "-Ccollapse-macro-debuginfo=yes",
         f"--remap-path-prefix={home / 'registry' / 'src'}=registry",

@@ -166,4 +166,4 @@ def test_a_version_that_does_not_exist(make: Builder, own_cache: Path, registry:
 
 def test_a_crate_that_needs_std(make: Builder, own_cache: Path, registry: None) -> None:
     with pytest.raises(BuildError, match="std"):
-        make(HELLO, dependencies={"bitflags": {"version": "2", "features": ["std"]}})
+        make(FLAGS, dependencies={"bitflags": {"version": "2", "features": ["std"]}})

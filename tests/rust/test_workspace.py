@@ -111,23 +111,27 @@ def test_unit_tests(template: Path, target: str) -> None:
     answer = _run(command, template, CARGO_TARGET_DIR=target)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     passed = sum(map(int, re.findall(r"(\d+) passed", answer.stdout)))
-    assert passed >= 26
+    assert passed >= 30
 
 
+@pytest.mark.parametrize("lto", ["false", "true"])
+@pytest.mark.parametrize("profile", ["dev", "release"])
 def test_the_example_builds_with_plain_cargo(
-    toolchain: Toolchain, template: Path, target: str
+    toolchain: Toolchain, template: Path, target: str, profile: str, lto: str
 ) -> None:
     """As README.md says, without kernellab's own build."""
     answer = _run(
-        [toolchain.cargo, "build", "--offline", "--locked", "--release"],
+        [toolchain.cargo, "build", "--offline", "--locked", "--profile", profile],
         template,
+        **{f"CARGO_PROFILE_{profile.upper()}_LTO": lto},
         RUSTC=str(toolchain.rustc),
         RUSTFLAGS=f"--sysroot={toolchain.sysroot}" if toolchain.sysroot else "",
         CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_LINKER=str(toolchain.linker),
         CARGO_TARGET_DIR=target,
     )
     assert answer.returncode == 0, answer.stderr
-    image = Path(target) / "x86_64-pc-windows-msvc" / "release" / "driver.dll"
+    folder = {"dev": "debug"}.get(profile, profile)
+    image = Path(target) / "x86_64-pc-windows-msvc" / folder / "driver.dll"
     assert image.read_bytes()[:2] == b"MZ"
     assert image.with_suffix(".pdb").is_file()
 

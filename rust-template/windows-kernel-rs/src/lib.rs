@@ -34,6 +34,8 @@ pub extern crate alloc;
 extern crate std;
 
 pub mod error;
+#[cfg(any(all(windows, not(test)), all(test, target_arch = "x86_64")))]
+mod memory;
 pub mod module;
 pub mod panic;
 pub mod pool;

@@ -27,6 +27,9 @@ fn panic(info: &core::panic::PanicInfo) -> ! {
 }
 #[unsafe(no_mangle)]
 static _fltused: i32 = 0;
+// What unwind tables name, where the compiler's library unwinds.
+#[unsafe(no_mangle)]
+extern "C" fn __CxxFrameHandler3() -> i32 { 1 }
 pub fn print(args: core::fmt::Arguments) {
     let mut s = String::new();
     let _ = core::fmt::write(&mut s, args);
