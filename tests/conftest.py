@@ -7,10 +7,17 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kernellab.build import BuildResult
 from kernellab.sources import build_text
 from tests.drivers import driver_source
+
+# The same examples in every run, and no assertion on time: other work shares the machine.
+settings.register_profile(
+    "kernellab", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("kernellab")
 
 
 @pytest.fixture(scope="session")

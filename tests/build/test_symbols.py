@@ -168,7 +168,10 @@ def test_without_a_usable_pdb_frames_stay(tmp_path: Path, content: bytes | None)
     assert pdb.publics(path) == {}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_a_damaged_pdb_never_raises(
     driver: BuildResult, tmp_path: Path, data: st.DataObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kernellab.target.sim.kernel import crt
@@ -47,7 +47,6 @@ TEXT = st.text(st.sampled_from("aAbBzZ1_é"), max_size=12)
 PLACES = st.sampled_from([0x100, 0x101, 0xFF8, 0xFFF])
 
 
-@settings(deadline=None)
 @given(TEXT, TEXT, PLACES, PLACES, st.booleans(), st.integers(0, 14))
 def test_compare(a: str, b: str, at_a: int, at_b: int, wide: bool, limit: int) -> None:
     memory = Memory()
@@ -61,7 +60,6 @@ def test_compare(a: str, b: str, at_a: int, at_b: int, wide: bool, limit: int) -
     assert sign(crt.compare(memory, x, y, wide=wide, ignore_case=True)) == (c > d) - (c < d)
 
 
-@settings(deadline=None)
 @given(TEXT, st.sampled_from("aZé1\0"), PLACES, st.booleans())
 def test_find(text: str, char: str, at: int, wide: bool) -> None:
     memory = Memory()
@@ -79,7 +77,6 @@ def test_find(text: str, char: str, at: int, wide: bool) -> None:
     assert crt.length(memory, start, 3, wide=wide) == min(3, len(text))
 
 
-@settings(deadline=None)
 @given(TEXT, st.text(st.sampled_from("aAbB"), max_size=3), st.booleans())
 def test_find_text_and_span(text: str, part: str, wide: bool) -> None:
     memory = Memory()
@@ -118,7 +115,6 @@ def test_copies(wide: bool) -> None:
     assert memory.read(BASE, 14 * size) == "hellohellohe\0".encode(encoding) + b"\xcc" * size
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=40), st.binary(max_size=40), st.integers(0xFE0, 0x1000))
 def test_blocks(a: bytes, b: bytes, at: int) -> None:
     memory = Memory()

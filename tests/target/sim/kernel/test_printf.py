@@ -294,7 +294,7 @@ def test_an_odd_last_byte_of_a_wide_format_is_ignored() -> None:
     assert vformat_wide(b"a\0b", arguments([]), Memory(1)) == b"a\0"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from("diuxXo"),
     st.sampled_from(["", "-", "0", "+", " ", "-0"]),
@@ -309,7 +309,7 @@ def test_integers_agree_with_pythons(kind: str, flags: str, width: int, value: i
     assert narrow(f"%{flags}{width or ''}ll{kind}", value) == expected.encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.sampled_from("%-+ #0*.159hlLIwzjt643dsSZcCpxn yf\0\u20ac")), st.booleans())
 def test_any_format_ends_in_text_or_in_the_readers_fault(text: str, is_wide: bool) -> None:
     values = iter(range(0, 10_000, 3))

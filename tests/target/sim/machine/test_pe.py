@@ -356,7 +356,7 @@ def test_seeded_mutations_give_an_image_or_a_load_error() -> None:
         _check(bytes(data))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(GOOD) - 9), st.binary(min_size=1, max_size=8)), max_size=6
@@ -373,7 +373,7 @@ def test_any_mutation_gives_an_image_or_a_load_error(
     _check(bytes(data[:length]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=2000))
 def test_any_bytes_give_a_load_error(data: bytes) -> None:
     _check(data)
