@@ -61,7 +61,9 @@ DPFLTR_IHVDRIVER_ID: Final = 77
 DPFLTR_ERROR_LEVEL: Final = 0
 
 COMMANDS: Final = frozenset(
-    "hello put load unload open close read write ioctl sleep status interrupt reboot shutdown".split()
+    (
+        "hello put load unload open close read write ioctl sleep status interrupt reboot shutdown"
+    ).split()
 )
 
 #: What can go wrong with a request; the client turns each into one exception type.

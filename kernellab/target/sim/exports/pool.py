@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..kernel.bugcheck import BugCheck
+from ..kernel.execution import RaisedStatus
 from ..kernel.structs import const
 from .registry import APC_LEVEL, DISPATCH_LEVEL, export
 
@@ -51,7 +52,7 @@ def ExAllocatePool2(k: Kernel, Flags: int, NumberOfBytes: int, Tag: int) -> int:
     """WDK: "ExAllocatePool2 function (wdm.h)". Zeroed unless POOL_FLAG_UNINITIALIZED.
 
     A size or tag of 0 and flags without a pool fail; POOL_FLAG_RAISE_ON_FAILURE raises
-    STATUS_INSUFFICIENT_RESOURCES, which nothing handles here: a bug check.
+    STATUS_INSUFFICIENT_RESOURCES.
     """
     pools = {
         const("POOL_FLAG_NON_PAGED"): (False, False),
@@ -65,14 +66,14 @@ def ExAllocatePool2(k: Kernel, Flags: int, NumberOfBytes: int, Tag: int) -> int:
         zero = not Flags & const("POOL_FLAG_UNINITIALIZED")
         address = _allocate(k, NumberOfBytes, Tag, paged=paged, zero=zero, execute=execute)
     if not address and Flags & const("POOL_FLAG_RAISE_ON_FAILURE"):
-        raise _unhandled(NumberOfBytes)
+        raise _failed(NumberOfBytes)
     return address
 
 
-def _unhandled(size: int) -> BugCheck:
-    return BugCheck(
-        *("SYSTEM_THREAD_EXCEPTION_NOT_HANDLED", const("STATUS_INSUFFICIENT_RESOURCES")),
-        message=f"An allocation of {size} bytes failed and raised an exception nobody handles.",
+def _failed(size: int) -> RaisedStatus:
+    return RaisedStatus(
+        const("STATUS_INSUFFICIENT_RESOURCES"),
+        f"An allocation of {size} bytes failed, and raised an exception as it was asked to.",
     )
 
 
@@ -87,7 +88,7 @@ def ExAllocatePoolWithTag(k: Kernel, PoolType: int, NumberOfBytes: int, Tag: int
     execute = not paged and not PoolType & _NX
     address = _allocate(k, NumberOfBytes, Tag, paged=paged, zero=False, execute=execute)
     if not address and PoolType & _RAISE:
-        raise _unhandled(NumberOfBytes)
+        raise _failed(NumberOfBytes)
     return address
 
 

@@ -26,7 +26,10 @@ _EXCEPTIONS: Final = {
     6: (0xC000001D, "executed an instruction that does not exist"),
     13: (_ACCESS_VIOLATION, "used an address that no pointer can have, or a forbidden instruction"),
 }
+#: How an access is told in the parameters: of 0x50 since Windows 10 1703, and of 0xCC, 0xCD, 0xD5
+#: and 0xD6, which say 1 for a write.
 _SINCE_VISTA_OP: Final = {"read": 0, "write": 2, "execute": 0x10}
+_POOL_OP: Final = {"read": 0, "write": 1, "execute": 0}
 _IRQL_OP: Final = {"read": 0, "write": 1, "execute": 8}
 
 
@@ -132,22 +135,23 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
         allocation, freed = near
         offset = address - allocation.address
         what = f"{allocation.size} bytes of pool with tag '{allocation.tag_text}'"
+        # The system's own routine can touch it too, given a bad pointer: then it is 0xCC or 0xCD.
+        prefix = "" if k.in_kernel(rip) else "DRIVER_"
         if freed:
             return BugCheck(
-                "DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL",
-                *(address, _SINCE_VISTA_OP[access], rip),
+                f"{prefix}PAGE_FAULT_IN_FREED_SPECIAL_POOL",
+                *(address, _POOL_OP[access], rip),
                 message=f"The driver {verb} memory after it was freed: offset {offset} of {what}.",
             )
         return BugCheck(
-            "DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION",
-            *(address, _SINCE_VISTA_OP[access], rip),
+            f"{prefix}PAGE_FAULT_BEYOND_END_OF_ALLOCATION",
+            *(address, _POOL_OP[access], rip),
             message=f"The driver {verb} memory past the end of an allocation: "
             f"offset {offset} of {what}.",
         )
     if k.cpu.irql >= 2:
-        own = k.driver_at(rip)
         return BugCheck(
-            "DRIVER_IRQL_NOT_LESS_OR_EQUAL" if own else "IRQL_NOT_LESS_OR_EQUAL",
+            "IRQL_NOT_LESS_OR_EQUAL" if k.in_kernel(rip) else "DRIVER_IRQL_NOT_LESS_OR_EQUAL",
             *(address, k.cpu.irql, _IRQL_OP[access], rip),
             message=f"The driver {verb} {address:#x} at IRQL {k.cpu.irql}, "
             "where a page fault cannot be handled.",

@@ -38,7 +38,7 @@ class Kind(IntEnum):
 
 #: Waiting for these takes their signal away.
 _CONSUMED: Final = frozenset((Kind.SYNCHRONIZATION_EVENT, Kind.SYNCHRONIZATION_TIMER))
-_TYPE: Final = place("DISPATCHER_HEADER", "Type")[0]
+_KINDS: Final = {int(kind): kind for kind in Kind}
 _STATE: Final = place("DISPATCHER_HEADER", "SignalState")[0]
 _WAIT_LIST: Final = place("DISPATCHER_HEADER", "WaitListHead")[0]
 _MUTANT_OWNER: Final = place("KMUTANT", "OwnerThread")[0]
@@ -82,15 +82,20 @@ class Dispatcher:
 
     def kind(self, obj: int) -> Kind:
         """What kind of object it is. Bug check where it is none, as after its memory was reused."""
-        value = self._k.memory.u8(obj + _TYPE) & 0x7F
-        try:
-            return Kind(value)
-        except ValueError:
+        return self._look(obj)[0]
+
+    def _look(self, obj: int) -> tuple[Kind, int]:
+        """Kind and SignalState by one read: the type is the first byte, the state follows at 4."""
+        header = self._k.memory.u64(obj)
+        kind = _KINDS.get(header & 0x7F)
+        if kind is None:
             raise BugCheck(
                 *("KERNEL_SECURITY_CHECK_FAILURE", 0x3, obj),
-                message=f"{obj:#x} was used as an event, mutex, semaphore, timer or thread, "
-                f"but its type byte is {value}: it was not initialized, or was overwritten.",
-            ) from None
+                message=f"{obj:#x} was used as an event, mutex, semaphore, timer or thread, but "
+                f"its type byte is {header & 0x7F}: it was not initialized, or was overwritten.",
+            )
+        state = header >> 32
+        return kind, state - (1 << 32) if state >> 31 else state
 
     def state(self, obj: int) -> int:
         """Its SignalState."""
@@ -195,9 +200,10 @@ class Dispatcher:
             )
 
     def _available(self, obj: int, thread: Thread) -> bool:
-        if self.kind(obj) is Kind.MUTANT and self.owner(obj) == thread.object:
+        kind, state = self._look(obj)
+        if kind is Kind.MUTANT and self.owner(obj) == thread.object:
             return True
-        return self.state(obj) > 0
+        return state > 0
 
     def owner(self, mutant: int) -> int:
         """The ETHREAD of the thread that owns a mutex, 0 where none does."""

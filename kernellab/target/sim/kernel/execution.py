@@ -360,10 +360,12 @@ class Flow:
             return self._k.cpu.registers()
         return self._k.cpu.registers_of(self.saved)
 
-    def context(self, *, trapped: bool) -> Context:
+    def context(self, *, trapped: bool, rip: int | None = None) -> Context:
         """Where the flow is now. ``trapped``: inside an export, whose frame comes first."""
         k = self._k
         registers = self.registers()
+        if rip is not None:
+            registers["rip"] = rip
         levels = list(self.levels)
         trapping = self.current and k.cpu.trapping
         if trapped:

@@ -198,7 +198,7 @@ class Kernel:
                 self.scheduler.settle()
         except GuestFault as error:
             check = bugcheck.for_fault(self, error.fault)
-            check.report = self.report(check, trapped=False)
+            check.report = self.report(check, trapped=False, rip=error.fault.rip)
             raise check from error
         except MemoryFault as error:
             # The fault is inside an export, on the driver's behalf.
@@ -231,12 +231,13 @@ class Kernel:
 
     # -- what is told ---------------------------------------------------------------------------
 
-    def report(self, check: BugCheck, *, trapped: bool) -> Report:
+    def report(self, check: BugCheck, *, trapped: bool, rip: int | None = None) -> Report:
         """Everything worth knowing about a bug check, taken now.
 
-        ``trapped``: it happened inside an export, rather than in the driver's own code.
+        ``trapped``: it happened inside an export, rather than in the driver's own code; there,
+        ``rip`` is the instruction that caused it (the CPU's own is behind it for a trap).
         """
-        context = self.flow.context(trapped=trapped)
+        context = self.flow.context(trapped=trapped, rip=rip)
         frames = self.frames(context)
         instruction = ""
         if not trapped:
@@ -293,6 +294,10 @@ class Kernel:
         """
         found = self.driver_at(self.memory.u64(self.flow.trap_rsp))
         return found or self.driver_at(self.flow.callee)
+
+    def in_kernel(self, address: int) -> bool:
+        """Whether an address is in the kernel's own code."""
+        return STUBS_BASE <= address < DRIVER_BASE
 
     def driver_at(self, address: int) -> str:
         """The driver whose image holds ``address``; empty for none."""

@@ -78,7 +78,8 @@ class Scheduler:
         self.all_processors = (1 << processors) - 1
         self.ready: list[deque[Thread]] = [deque() for _ in range(PRIORITIES)]
         self.alarms: list[Alarm] = []
-        self._ready_count = 0
+        #: A bit for each priority that has ready threads.
+        self._ready_levels = 0
         self._numbers = 0
         self._linger = 0
         self.processors = [Processor(k, n, k.new_stack()) for n in range(processors)]
@@ -90,13 +91,19 @@ class Scheduler:
 
     def make_ready(self, thread: Thread, *, first: bool = False) -> None:
         """``thread`` can run from now on."""
-        self._ready_count += 1
+        self._ready_levels |= 1 << thread.priority
         queue = self.ready[thread.priority]
         if first:
             queue.appendleft(thread)
         else:
             queue.append(thread)
         self._k.cpu.attention = True
+
+    def _take(self, thread: Thread, priority: int) -> None:
+        queue = self.ready[priority]
+        queue.remove(thread)
+        if not queue:
+            self._ready_levels ^= 1 << priority
 
     def wake(self, thread: Thread, value: int) -> None:
         """End the wait of ``thread``, which gets ``value``."""
@@ -141,8 +148,7 @@ class Scheduler:
         """Change a thread's priority; the old one."""
         old, thread.priority = thread.priority, priority
         if thread in self.ready[old]:
-            self.ready[old].remove(thread)
-            self._ready_count -= 1
+            self._take(thread, old)
             self.make_ready(thread)
         self._k.cpu.attention = True
         return old
@@ -166,7 +172,7 @@ class Scheduler:
         """Change the current processor's IRQL; what was held back runs as soon as it may."""
         cpu = self._k.cpu
         old, cpu.irql = cpu.irql, level
-        if level < DISPATCH_LEVEL <= old and (self.current.dpcs or self._ready_count):
+        if level < DISPATCH_LEVEL <= old and (self.current.dpcs or self._ready_levels):
             cpu.attention = True
 
     # -- running --------------------------------------------------------------------------------
@@ -241,12 +247,13 @@ class Scheduler:
 
     def _next(self, p: Processor, above: int = -1, but: Sequence[Thread] = ()) -> Thread | None:
         """The first ready thread of the highest priority that may run there."""
-        if not self._ready_count:
-            return None
-        for priority in range(PRIORITIES - 1, above, -1):
+        levels = self._ready_levels >> (above + 1)
+        while levels:
+            priority = levels.bit_length() + above
             for thread in self.ready[priority]:
                 if thread.affinity >> p.number & 1 and thread not in but:
                     return thread
+            levels ^= 1 << (priority - above - 1)
         return None
 
     def _step(self, p: Processor, count: int) -> None:
@@ -326,8 +333,7 @@ class Scheduler:
                 self.make_ready(current, first=best.priority > current.priority)
         if best is None:
             return
-        self.ready[best.priority].remove(best)
-        self._ready_count -= 1
+        self._take(best, best.priority)
         p.thread, best.processor = best, p
         self._k.cpu.irql = p.irql = best.irql
         self._k.memory.set_u64(p.kpcr + CURRENT_THREAD, best.object)

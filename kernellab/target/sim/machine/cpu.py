@@ -23,13 +23,11 @@ import unicorn
 from unicorn import x86_const as x86
 
 from .memory import PAGE, Memory
-from .registers import REGISTERS
+from .registers import REGISTERS, reader, writer
 from .special import SpecialInstructions
 
 uc: Any = unicorn  # its own type hints cover a part only
 
-_RAX, _RCX, _RDX, _R8, _R9 = (REGISTERS[n] for n in ("rax", "rcx", "rdx", "r8", "r9"))
-_RSP, _RIP = REGISTERS["rsp"], REGISTERS["rip"]
 
 # Kernel mode with paging, write protection, NX, SSE: CR0 = PE MP ET NE WP PG,
 # CR4 = PAE PGE OSFXSR OSXMMEXCPT less PGE, EFER = SCE LME LMA NX less SCE.
@@ -111,6 +109,14 @@ class Cpu:
         write(x86.UC_X86_REG_CR4, _CR4)
         write(x86.UC_X86_REG_MSR, (_EFER_MSR, _EFER))
         write(x86.UC_X86_REG_CR0, _CR0)
+        self._read = {name: reader(self._engine, n) for name, n in REGISTERS.items()}
+        self._write = {name: writer(self._engine, n) for name, n in REGISTERS.items()}
+        self._rip = self._read["rip"]
+        self._set_rip, self._set_rsp = self._write["rip"], self._write["rsp"]
+        self._set_rax = self._write["rax"]
+        self._arguments = tuple(self._write[name] for name in ("rcx", "rdx", "r8", "r9"))
+        self._set_cr3 = writer(self._engine, x86.UC_X86_REG_CR3)
+        self._set_gs = writer(self._engine, x86.UC_X86_REG_GS_BASE)
         self._root = memory.root
         self._mailbox = 0
         self._nowhere = 0
@@ -194,18 +200,16 @@ class Cpu:
         frame = _U64.pack(self.stub(0)) + bytes(0x20)
         frame += b"".join(_U64.pack(a & _MASK) for a in arguments[4:])
         self.memory.write(top - 8, frame)
-        write = self._engine.reg_write
-        for register, value in zip((_RCX, _RDX, _R8, _R9), arguments, strict=False):
-            write(register, value & _MASK)
-        write(_RSP, top - 8)
-        write(_RIP, address)
+        for write, value in zip(self._arguments, arguments, strict=False):
+            write(value & _MASK)
+        self._set_rsp(top - 8)
+        self._set_rip(address)
 
     def resume(self, rsp: int, value: int) -> None:
         """Prepare to return ``value`` from the trap whose return address is at ``rsp``."""
-        write = self._engine.reg_write
-        write(_RAX, value & _MASK)
-        write(_RIP, self.memory.u64(rsp))
-        write(_RSP, rsp + 8)
+        self._set_rax(value & _MASK)
+        self._set_rip(self.memory.u64(rsp))
+        self._set_rsp(rsp + 8)
 
     def run(self, count: int = 0) -> Stop:
         """Run guest code until something happens. Errors of handlers are raised here.
@@ -222,11 +226,11 @@ class Cpu:
         with self._lock:
             self._running = True
         try:
-            self._engine.emu_start(self._engine.reg_read(_RIP), self._nowhere, count=count)
+            self._engine.emu_start(self._rip(), self._nowhere, 0, count)
         except uc.UcError as error:
             if self._reason is None:  # an exception the engine has no vector for
                 self._stop(Stop.FAULT)
-                rip = self._engine.reg_read(_RIP)
+                rip = self._rip()
                 self.fault = Fault(13, rip, 0, str(error))
         finally:
             with self._lock:
@@ -243,7 +247,7 @@ class Cpu:
     def finish_stub(self) -> Stop:
         """After a slice: run on to where no stub is half done, since all share one mailbox."""
         low, high = self._stubs, self._nowhere
-        while low <= self._engine.reg_read(_RIP) < high:
+        while low <= self._rip() < high:
             reason = self.run(2)
             if reason is not Stop.SLICE:
                 return reason
@@ -258,19 +262,18 @@ class Cpu:
 
     def load(self, context: Any, root: int, gs_base: int) -> None:
         """Bring back what :meth:`save` gave, in the address space at ``root``."""
-        engine = self._engine
-        engine.context_restore(context)
-        engine.reg_write(x86.UC_X86_REG_GS_BASE, gs_base)
+        self._engine.context_restore(context)
+        self._set_gs(gs_base)
         self.set_root(root)
 
     def set_gs(self, base: int) -> None:
         """Where gs begins: the processor control region."""
-        self._engine.reg_write(x86.UC_X86_REG_GS_BASE, base)
+        self._set_gs(base)
 
     def set_root(self, root: int) -> None:
         """Use the page tables at ``root`` from now on."""
         self._root = root
-        self._engine.reg_write(x86.UC_X86_REG_CR3, root)
+        self._set_cr3(root)
         self.memory.stale = False
 
     def ask(self) -> None:
@@ -300,7 +303,7 @@ class Cpu:
 
     def registers(self) -> dict[str, int]:
         """All general registers and rip by their lower-case names."""
-        return {name: self._engine.reg_read(number) for name, number in REGISTERS.items()}
+        return {name: read() for name, read in self._read.items()}
 
     def registers_of(self, context: Any) -> dict[str, int]:
         """The same of what :meth:`save` gave."""
@@ -309,7 +312,7 @@ class Cpu:
     def set_registers(self, registers: Mapping[str, int]) -> None:
         """Set those that are given, by the same names."""
         for name, value in registers.items():
-            self._engine.reg_write(REGISTERS[name], value & _MASK)
+            self._write[name](value & _MASK)
 
     def flags(self) -> int:
         """RFLAGS."""
@@ -318,7 +321,7 @@ class Cpu:
 
     def _flush(self) -> None:
         """Make the CPU see page-table entries that became stricter."""
-        self._engine.reg_write(x86.UC_X86_REG_CR3, self._root)
+        self._set_cr3(self._root)
         self.memory.stale = False
 
     def _stop(self, reason: Stop) -> None:
@@ -358,7 +361,7 @@ class Cpu:
             self._stop(Stop.DEFERRED)
 
     def _on_interrupt(self, engine: Any, vector: int, _data: Any) -> None:
-        rip = engine.reg_read(_RIP)
+        rip = self._rip()
         if vector in (14, 8):
             address = engine.reg_read(x86.UC_X86_REG_CR2)
             self.fault = Fault(14, rip, address, self._access(address, rip))
@@ -371,7 +374,7 @@ class Cpu:
         self._stop(Stop.FAULT)
 
     def _on_invalid(self, engine: Any, _data: Any) -> bool:
-        self.fault = Fault(6, engine.reg_read(_RIP))
+        self.fault = Fault(6, self._rip())
         self._stop(Stop.FAULT)
         return True
 
