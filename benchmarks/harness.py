@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,17 +62,19 @@ class Row:
 @contextmanager
 def jupyter_kernel() -> Iterator[Any]:
     """A fresh IPython kernel and its client."""
-    manager = KernelManager(kernel_name="python3", transport="ipc")
-    manager.start_kernel()
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        execute(client, "1")
-        yield client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel()
+    with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
+        # Sockets in a folder of its own; jupyter_client's default is the current one.
+        manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/socket")
+        manager.start_kernel()
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=60)
+            execute(client, "1")
+            yield client
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel()
 
 
 def execute(client: Any, code: str) -> tuple[float, float]:

@@ -14,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cell.test_magics import HELLO, LOOP, Notebook, Result, gone
 from tests.drivers import driver_source
+from tests.kernel import Notebook, Result, gone
+
+HELLO = driver_source('println!("hello from {}", "the kernel");')
+LOOP = driver_source("loop { core::hint::spin_loop(); }")
 
 #: Compile-time work that takes rustc many seconds.
 SLOW = driver_source(
