@@ -1,4 +1,4 @@
-"""The command line: ``kernellab setup | doctor | build | run | targets``.
+"""The command line: ``kernellab setup | doctor | build | run | targets | exports``.
 
 Exit codes: 0 fine; 1 the build failed; 2 usage; 3 DriverEntry returned a failure; 4 bug check;
 5 a verifier rule was broken; 6 time ran out; 7 the target could not be reached, was lost or
@@ -8,6 +8,7 @@ cannot load the image; 8 the client script failed; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .cell.options import BUILD, RUN, add_options
-from .errors import BuildError, KernelLabError, UsageError
+from .errors import BuildError, KernelLabError, LoadError, UsageError
 
 if TYPE_CHECKING:
     from .build import BuildResult
@@ -76,6 +77,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("source", metavar="SRC", type=Path, help=source + ", or a ready .sys")
     add_options(run, RUN)
     add("targets", _targets)
+    exports = add("exports", _exports)
+    exports.add_argument(
+        "what",
+        metavar="PATTERN",
+        nargs="?",
+        default="*",
+        help="names, with wildcards, as in 'Ke*Timer*'; or a .sys, to list what it imports",
+    )
+    exports.add_argument(
+        *("--missing", "-m"),
+        metavar="FILE",
+        type=Path,
+        help="list what a file of names (the first word of each line) has and sim lacks",
+    )
+    exports.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser
 
 
@@ -119,6 +135,44 @@ def _targets(given: argparse.Namespace) -> int:
         kind = registry.get(name)
         print(f"{name:8}  {kind.state():8}  {kind.summary}")
     return 0
+
+
+def _exports(given: argparse.Namespace) -> int:
+    """List what the simulated kernel exports, or what a driver imports of it.
+
+    For a .sys the exit code is 7 where sim lacks an import.
+    """
+    from . import exports
+
+    if given.missing is not None:
+        text = _read(given.missing).decode("utf-8", "replace")
+        for name in exports.missing(exports.names_in(text)):
+            print(json.dumps({"name": name}) if given.json else name)
+        return 0
+    if given.what.lower().endswith(".sys"):
+        needed = exports.imports(_read(Path(given.what)))
+        for module, name, available in needed:
+            fields = {"module": module, "name": name, "available": available}
+            state = "ok     " if available else "MISSING"
+            print(json.dumps(fields) if given.json else f"{state}  {module}!{name}")
+        return 0 if all(available for *_, available in needed) else LoadError.exit_code
+    found = exports.rows(given.what)
+    if not found:
+        raise UsageError(f"sim has no export like {given.what!r}")
+    for row in found:
+        if given.json:
+            print(json.dumps(dataclasses.asdict(row)))
+            continue
+        note = f"  ({row.simplified})" if row.simplified else ""
+        print(f"{row.name:40}  {row.family:12}  {row.irql:14}{note}".rstrip())
+    return 0
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _build(given: argparse.Namespace) -> int:

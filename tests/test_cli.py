@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -243,7 +244,8 @@ def test_targets_doctor_help(tmp_path: Path) -> None:
     assert doctor.returncode == 0, doctor.stdout
     text = kernellab("--help", cwd=tmp_path).stdout
     assert all(
-        word in text for word in ("setup", "doctor", "build", "run", "targets", "Exit codes")
+        word in text
+        for word in ("setup", "doctor", "build", "run", "targets", "exports", "Exit codes")
     )
 
 
@@ -259,3 +261,38 @@ def test_output_into_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
         process.wait(60)
+
+
+def test_exports_lists_what_sim_has(tmp_path: Path) -> None:
+    done = kernellab("exports", "Ke*Timer", cwd=tmp_path)
+    assert done.returncode == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["KeSetTimer", "ke_dpc", "DISPATCH_LEVEL"] in lines
+    assert all(re.fullmatch(r"Ke\w*Timer", line[0]) for line in lines)
+    row = events(kernellab("exports", "NtBuildNumber", "--json", cwd=tmp_path).stdout)
+    assert row == [
+        {"name": "NtBuildNumber", "family": "ke", "irql": "any", "simplified": "",
+         "kind": "variable"}
+    ]  # fmt: skip
+    none = kernellab("exports", "KeNoSuchThing*", cwd=tmp_path)
+    assert (none.returncode, none.stdout) == (2, "")
+    assert "KeNoSuchThing*" in none.stderr
+    assert "IopInvalidDeviceRequest" not in kernellab("exports", cwd=tmp_path).stdout
+
+
+def test_exports_compares_with_a_list_and_with_a_driver(tmp_path: Path) -> None:
+    names = write(tmp_path, "names.tsv", "# a comment\nDbgPrint\t34\nHalNoSuch\t1\nHalNoSuch\n")
+    assert kernellab("exports", "--missing", names, cwd=tmp_path).stdout == "HalNoSuch\n"
+    write(tmp_path, "hello.rs", HELLO)
+    assert kernellab("build", "hello.rs", cwd=tmp_path).returncode == 0
+    done = kernellab("exports", "hello.sys", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "ok       ntoskrnl.exe!DbgPrintEx" in done.stdout
+    image = (tmp_path / "hello.sys").read_bytes()
+    (tmp_path / "odd.sys").write_bytes(image.replace(b"DbgPrintEx\0", b"DbgPrintXx\0"))
+    odd = kernellab("exports", "odd.sys", cwd=tmp_path)
+    assert "MISSING  ntoskrnl.exe!DbgPrintXx" in odd.stdout
+    assert odd.returncode == 7
+    write(tmp_path, "text.sys", "no image")
+    assert kernellab("exports", "text.sys", cwd=tmp_path).returncode == 7
+    assert kernellab("exports", "none.sys", cwd=tmp_path).returncode == 2

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -132,6 +133,8 @@ class Export:
     doc: str = field(default="", repr=False)
     #: A routine that the kernel hands out by address, and that no driver can import.
     internal: bool = False
+    #: The module that it is in.
+    family: str = ""
 
     def bind(self, k: Kernel) -> Callable[[int, int, int, int, int], Any]:
         """The handler that the CPU's trap calls with rcx, rdx, r8, r9, rsp."""
@@ -206,6 +209,7 @@ def export(
                 *(name, irql, signature, function, tuple(sizes), variadic, simplified),
                 doc=doc,
                 internal=internal,
+                family=function.__module__.rpartition(".")[2],
             )
         )
         return function
@@ -215,12 +219,19 @@ def export(
 
 def export_code(name: str, code: bytes, *, irql: int = HIGH_LEVEL, doc: str = "") -> None:
     """Register an export that is machine code, position-independent."""
-    _add(Export(name, irql, name, None, code=code, doc=doc))
+    _add(Export(name, irql, name, None, code=code, doc=doc, family=_calling_module()))
 
 
 def export_data(name: str, data: Callable[[Kernel], bytes], *, doc: str = "") -> None:
     """Register an exported variable: the driver's import is its address."""
-    _add(Export(name, HIGH_LEVEL, name, None, data=data, doc=doc))
+    family = _calling_module()
+    _add(Export(name, HIGH_LEVEL, name, None, data=data, doc=doc, family=family))
+
+
+def _calling_module() -> str:
+    """The module whose call of a function of this one this is."""
+    name: str = sys._getframe(2).f_globals["__name__"]
+    return name.rpartition(".")[2]
 
 
 def _add(entry: Export) -> None:
