@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -31,16 +32,20 @@ class Result:
 
 
 class Notebook:
-    """A kernel with the extension loaded."""
+    """A kernel with the extension loaded: this Python's, or that of another environment."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: Path | None = None, cwd: Path | None = None) -> None:
         # Sockets of its own: jupyter_client puts them all into the current folder, where kernels
         # that start at one time take each other's.
         self._folder = tempfile.TemporaryDirectory(prefix="kernel-")
         self.manager = KernelManager(
             kernel_name="python3", transport="ipc", ip=f"{self._folder.name}/socket"
         )
-        self.manager.start_kernel()
+        if python is not None:
+            spec = self.manager.kernel_spec
+            assert spec is not None
+            spec.argv[0] = str(python)
+        self.manager.start_kernel(cwd=None if cwd is None else str(cwd))
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)

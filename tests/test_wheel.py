@@ -4,22 +4,51 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.drivers import driver_source
+from tests.kernel import Notebook
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    return next(folder.glob("*.tar.gz"))
+
+
+def make_wheel(source: Path, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
-    subprocess.run([*command, "-w", str(folder), str(ROOT)], check=True, timeout=300)
+    subprocess.run([*command, "-w", str(folder), str(source)], check=True, timeout=300)
     return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made from the source distribution, as a registry's users get it."""
+    return make_wheel(sdist, tmp_path_factory.mktemp("wheel"))
+
+
+def test_source_distribution_holds_all_that_a_checkout_has(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    for wanted in ("rust-template/Cargo.lock", "rust-template/.cargo/config.toml", "Makefile"):
+        assert wanted in names
+    assert "tests/test_wheel.py" in names
+    assert not [n for n in names if n.startswith((".venv/", "dist/")) or "/target/x86_64" in n]
+
+
+def test_a_wheel_from_the_checkout_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    other = make_wheel(ROOT, tmp_path)
+    assert sorted(zipfile.ZipFile(other).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
 
 
 def test_wheel_holds_the_template_and_the_panes_files(wheel: Path) -> None:
@@ -42,6 +71,7 @@ def test_wheel_holds_the_template_and_the_panes_files(wheel: Path) -> None:
 
 @pytest.mark.slow
 def test_install_and_use_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    """On the command line, and as a cell in a kernel of that environment."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True, timeout=120)
     programs = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
     python = programs / "python"
@@ -56,3 +86,12 @@ def test_install_and_use_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
         check=False,
     )
     assert (done.stdout, done.returncode) == ("from a wheel\nbye\n", 0), done.stderr
+    book = Notebook(python, cwd=tmp_path)
+    try:
+        source = driver_source(f'println!("from a wheel at {time.time_ns()}");')
+        result = book.run_ok(f"%%rustdriver hello\n{source}")
+        assert "from a wheel at" in result.text
+        where = book.value("__import__('kernellab').__file__")
+        assert Path(where).is_relative_to(tmp_path / "venv")
+    finally:
+        book.close()
