@@ -29,15 +29,13 @@ def main() -> int:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
         rows += GROUPS[name](given.runs)
     print(f"\n{platform.machine()}, {platform.system()}, Python {platform.python_version()}\n")
-    print(f"| {'what':58} | {'reach':>12} | {'measured':>12} | {'range':>19} | ok |")
-    print(f"|{'-' * 60}|{'-' * 14}|{'-' * 14}|{'-' * 21}|----|")
-    for row in rows:
-        mark = "yes" if row.ok else "NO "
-        span = f"{row.low:.3g} … {row.high:.3g}"
-        reach = f"{'≤' if row.smaller else '≥'} {row.reach:g} {row.unit}"
-        measured = f"{row.value:.3g} {row.unit}"
-        print(f"| {row.what:58} | {reach:>12} | {measured:>12} | {span:>19} | {mark}|")
-    return 0 if all(row.ok for row in rows) else 1
+    table = [("what", "reach", "measured", "range", "ok"), *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(5)]
+    for number, line in enumerate(table):
+        print("| " + " | ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) + " |")
+        if number == 0:
+            print("|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return 1 if any(row.ok is False for row in rows) else 0
 
 
 if __name__ == "__main__":

@@ -34,29 +34,35 @@ kernel_module!(Module);
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: the median of ``samples`` and what it is to reach."""
+    """One line of the table: the median of ``samples`` and what it is to reach.
+
+    Without ``reach`` it is there to be compared with; without samples it was not measured,
+    and ``what`` says why.
+    """
 
     what: str
     samples: Sequence[float]
-    reach: float
+    reach: float | None
     unit: str
     smaller: bool = True
 
     @property
-    def value(self) -> float:
-        return statistics.median(self.samples)
+    def ok(self) -> bool | None:
+        """Whether it is reached; None where that cannot be said."""
+        if self.reach is None or not self.samples:
+            return None
+        value = statistics.median(self.samples)
+        return value <= self.reach if self.smaller else value >= self.reach
 
-    @property
-    def low(self) -> float:
-        return min(self.samples)
-
-    @property
-    def high(self) -> float:
-        return max(self.samples)
-
-    @property
-    def ok(self) -> bool:
-        return self.value <= self.reach if self.smaller else self.value >= self.reach
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """The row as the table shows it."""
+        sign = "≤" if self.smaller else "≥"
+        reach = "" if self.reach is None else f"{sign} {self.reach:g} {self.unit}"
+        mark = {True: "yes", False: "NO", None: ""}[self.ok]
+        if not self.samples:
+            return self.what, reach, "not measured", "", mark
+        value = f"{statistics.median(self.samples):.3g} {self.unit}"
+        return self.what, reach, value, f"{min(self.samples):.3g} … {max(self.samples):.3g}", mark
 
 
 @contextmanager
