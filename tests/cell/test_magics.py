@@ -223,7 +223,9 @@ extern "system" fn DriverEntry(_: *mut sys::DRIVER_OBJECT, _: *mut sys::UNICODE_
     0
 }
 """
-    notebook.run("_ = [d.unload() for d in hello.target.drivers.values()]")
+    # What other tests of this module left loaded would keep the machine from being restarted.
+    notebook.run_ok(f"%%rustdriver hello\n{HELLO}")
+    notebook.run_ok("_ = [d.unload() for d in hello.target.drivers.values()]")
     for _ in range(2):
         result = notebook.run(f"%%rustdriver raw\n{source}")
         assert result.status == "ok", result.traceback + result.text
