@@ -161,6 +161,13 @@ class Driver:
             self._set_state("gone")
         self.log.close()
 
+    def _restored(self, state: str) -> None:
+        """Its machine went back to a snapshot, in which it was in ``state``."""
+        self.error, self.bugcheck = "", None
+        if state == "running":
+            self.log.reopen()
+        self._set_state(state)
+
     def _set_state(self, state: str) -> None:
         self.state = state
         if self.on_state is not None:

@@ -37,6 +37,7 @@ from .errors import (
 )
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, Failure, State, Violation
 from .session import RequestFailed, Session
+from .snapshot import Snapshot
 from .target import registry
 from .target.base import Endpoint
 
@@ -198,6 +199,24 @@ class Target:
             for driver in self.drivers.values():
                 driver._gone()
             self._publish([State(state="rebooted", status=reason)])
+
+    def snapshot(self) -> Snapshot:
+        """Keep the whole machine as it is now; ``restore()`` of the result brings it back.
+
+        On ``sim`` only. Raises NtStatusError while a driver is inside a callback of the kernel.
+        """
+        with self._busy:
+            self._usable()
+            return Snapshot(self, _int(self.call("snapshot"), "snapshot"))
+
+    def _restore(self, number: int, states: dict[str, str]) -> None:
+        with self._busy:
+            self._open_for_use()
+            self.call("restore", snapshot=number)
+            self._stopped, self.bugcheck = "", None
+            for name, driver in self.drivers.items():
+                driver._restored(states.get(name, "gone"))
+            self._publish([State(state="restored")])
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call ``subscriber`` with each batch of events, symbolised; returns how to stop that.

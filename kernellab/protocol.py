@@ -28,6 +28,9 @@ command        fields                                          reply
 ``read``       ``handle length offset timeout``                ``data information``
 ``write``      ``handle data offset timeout``                  ``information``
 ``ioctl``      ``handle code data out_size timeout``           ``data information``
+``snapshot``                                                    ``snapshot`` (a number)
+``restore``    ``snapshot``  (also when stopped)
+``forget``     ``snapshot``
 ``status``                                                     ``state drivers devices …``
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
@@ -37,8 +40,8 @@ command        fields                                          reply
 
 ``timeout`` is wall-clock seconds that driver code may run for this request, ``budget`` a
 number of guest instructions. After a bug check, a time-out or an interrupt inside driver code
-the machine is *stopped*: everything but ``hello status reboot shutdown interrupt`` fails with
-kind ``stopped`` until ``reboot``.
+the machine is *stopped*: everything but ``hello status restore reboot shutdown interrupt`` fails
+with kind ``stopped`` until ``reboot``, or a ``restore``.
 """
 
 from __future__ import annotations
@@ -62,7 +65,8 @@ DPFLTR_ERROR_LEVEL: Final = 0
 
 COMMANDS: Final = frozenset(
     (
-        "hello put load unload open close read write ioctl sleep status interrupt reboot shutdown"
+        "hello put load unload open close read write ioctl sleep snapshot restore forget "
+        "status interrupt reboot shutdown"
     ).split()
 )
 
@@ -120,7 +124,8 @@ class Event:
 class State(Event):
     """A driver changed state: ``loaded`` (mapped), ``running``, ``unloaded`` or ``failed``.
 
-    With no driver named, ``rebooted``: the machine started afresh, all drivers are gone.
+    With no driver named, ``rebooted``: the machine started afresh, all drivers are gone; or
+    ``restored``: it went back to a snapshot.
     """
 
     kind: ClassVar[str] = "state"

@@ -23,6 +23,12 @@ from kernellab import __version__, ntdata, protocol
 from kernellab.errors import LoadError
 
 from .exports import table
+from .fields import Usage
+from .fields import data as _bytes
+from .fields import integer as _int
+from .fields import seconds as _number
+from .fields import size as _size
+from .fields import text as _text
 from .kernel import driver as drivers
 from .kernel import io
 from .kernel.bugcheck import BugCheck
@@ -30,6 +36,7 @@ from .kernel.driver import NtFailure
 from .kernel.execution import Stopped
 from .kernel.kernel import UNITS, Kernel
 from .kernel.scheduler import MAX_PROCESSORS, Stuck
+from .kernel.snapshot import Snapshot
 from .machine.pe import MAX_FILE
 
 #: Events gathered before they are written, and how long the first of them may wait, seconds.
@@ -37,10 +44,6 @@ _BATCH: Final = 256
 _DELAY: Final = 0.005
 
 _DEFAULT_TIMEOUT: Final = 10.0
-
-
-class Usage(Exception):
-    """A request that is not of the vocabulary."""
 
 
 class _Failed(Exception):
@@ -112,6 +115,8 @@ class Endpoint:
         self._why = ""
         self._busy = False
         self._settings: dict[str, Any] = {}
+        self._snapshots: dict[int, Snapshot] = {}
+        self._next_snapshot = 0
         self._kernel = self._boot()
         self._commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": self._hello,
@@ -124,6 +129,9 @@ class Endpoint:
             "write": self._write_device,
             "ioctl": self._ioctl,
             "sleep": self._sleep,
+            "snapshot": self._snapshot,
+            "restore": self._restore,
+            "forget": self._forget,
             "status": self._status,
             "reboot": self._reboot,
             "shutdown": lambda _: {},
@@ -168,7 +176,7 @@ class Endpoint:
             command = self._commands.get(name) if isinstance(name, str) else None
             if command is None:
                 raise Usage(f"there is no command {name!r}")
-            if self._stopped and name not in ("hello", "status", "reboot", "shutdown"):
+            if self._stopped and name not in ("hello", "status", "restore", "reboot", "shutdown"):
                 raise _Failed("stopped", self._stopped)
             reply = {"reply": number, "ok": True, **command(request)}
         except _Failed as failed:
@@ -351,56 +359,41 @@ class Endpoint:
             "pool": pool,
         }
 
+    def _snapshot(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._next_snapshot += 1
+        self._snapshots[self._next_snapshot] = Snapshot(self._kernel)
+        return {"snapshot": self._next_snapshot}
+
+    def _restore(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._find_snapshot(request).restore(self._kernel)
+        self._stopped = ""
+        return {}
+
+    def _forget(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._find_snapshot(request).forget(self._kernel)
+        del self._snapshots[_int(request, "snapshot")]
+        return {}
+
+    def _find_snapshot(self, request: dict[str, Any]) -> Snapshot:
+        number = _int(request, "snapshot")
+        found = self._snapshots.get(number)
+        if found is None:
+            raise Usage(f"there is no snapshot {number} of this machine")
+        return found
+
     def _reboot(self, request: dict[str, Any]) -> dict[str, Any]:
         seed, processors = _int(request, "seed", 0), _int(request, "processors", 2)
         if not 1 <= processors <= MAX_PROCESSORS:
             raise Usage(f"'processors' has to be from 1 to {MAX_PROCESSORS}")
         self._settings = {"seed": seed, "processors": processors}
         self._files.clear()
+        self._snapshots.clear()
         self._stopped = ""
         self._kernel = self._boot()
         return {}
 
     def _state(self, driver: str, state: str, status: str = "") -> None:
         self._out.event("state", {"driver": driver, "state": state, "status": status})
-
-
-# -- fields of requests -----------------------------------------------------------------------
-
-
-def _text(request: dict[str, Any], key: str) -> str:
-    value = request.get(key)
-    if not isinstance(value, str):
-        raise Usage(f"{key!r} has to be text")
-    return value
-
-
-def _int(request: dict[str, Any], key: str, default: int | None = None) -> int:
-    value = request.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not -(1 << 63) <= value < 1 << 63:
-        raise Usage(f"{key!r} has to be a whole number")
-    return value
-
-
-def _size(request: dict[str, Any], key: str) -> int:
-    value = _int(request, key, 0)
-    if not 0 <= value <= io.MAX_TRANSFER:
-        raise Usage(f"{key!r} has to be from 0 to {io.MAX_TRANSFER}")
-    return value
-
-
-def _number(request: dict[str, Any], key: str, default: float) -> float:
-    value = request.get(key, default)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e6:
-        raise Usage(f"{key!r} has to be a number of seconds")
-    return float(value)
-
-
-def _bytes(request: dict[str, Any]) -> bytes:
-    try:
-        return base64.b64decode(request.get("data", ""), validate=True)
-    except (TypeError, ValueError):
-        raise Usage("'data' has to be base64") from None
 
 
 def _transferred(request: io.Request) -> dict[str, Any]:

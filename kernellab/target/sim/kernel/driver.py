@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kernellab import ntdata
 from kernellab.errors import LoadError
@@ -52,8 +52,6 @@ class LoadedDriver:
     module: ModuleImage
     object: int = 0
     registry_path: int = 0
-    #: What the CPU watches in its code.
-    hooks: list[Any] = field(default_factory=list)
     #: Kernel allocations that go with it: DRIVER_OBJECT, names.
     blocks: list[int] = field(default_factory=list)
 
@@ -79,18 +77,15 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
     k.next_driver_base += -(-len(mapped) // _IMAGE_GAP) * _IMAGE_GAP + _IMAGE_GAP
     k.memory.map(base, pages, write=False)
     k.memory.write_image(base, bytes(mapped))
-    hooks: list[Any] = []
     for section in image.sections:
         first = base + section.rva
         count = -(-max(section.virtual_size, 1) // PAGE)
         k.memory.protect(first, count, write=section.writable, execute=section.executable)
         if section.executable:
-            hooks += k.cpu.special.watch(
-                first, bytes(mapped[section.rva :][: section.virtual_size])
-            )
+            k.cpu.special.watch(first, bytes(mapped[section.rva :][: section.virtual_size]))
     module = ModuleImage.from_pe(name, base, image)
     k.modules.append(module)
-    driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module, hooks=hooks)
+    driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module)
     k.drivers[name] = driver
     k.forget_violations(name)
     return driver
@@ -229,7 +224,7 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
         k.pool.free(allocation)
     for block in driver.blocks:
         k.pool.free(k.pool.live[block])
-    k.cpu.special.unwatch(driver.hooks)
+    k.cpu.special.unwatch(driver.base, driver.size)
     k.memory.unmap(driver.base, driver.size // PAGE)
     k.modules.remove(driver.module)
     del k.drivers[driver.name]

@@ -26,3 +26,13 @@ class Bus:
         """Say that ``event`` happened."""
         for listener in self._listeners.get(event, ()):
             listener(*arguments)
+
+    def owners(self) -> list[object]:
+        """The objects whose methods listen, each once."""
+        found: dict[int, object] = {}
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                owner = getattr(listener, "__self__", None)
+                if owner is not None:
+                    found[id(owner)] = owner
+        return list(found.values())

@@ -260,6 +260,17 @@ class Cpu:
         self._engine.context_update(context)
         return context
 
+    def clone(self, context: Any) -> Any:
+        """Another context with the same registers. The CPU's own are lost."""
+        self._engine.context_restore(context)
+        return self._engine.context_save()
+
+    def forget_translations(self, *, code: bool) -> None:
+        """Memory was changed behind the CPU's back; ``code``: what it executes, too."""
+        if code:
+            self._engine.ctl_flush_tb()
+        self.memory.stale = True
+
     def load(self, context: Any, root: int, gs_base: int) -> None:
         """Bring back what :meth:`save` gave, in the address space at ``root``."""
         self._engine.context_restore(context)

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 PAGE: Final = 0x1000
 PAGE_SHIFT: Final = 12
 
 _PRESENT, _WRITE, _USER, _NX = 1, 2, 4, 1 << 63
+#: Set by the CPU in the entry of a page that it writes.
+DIRTY: Final = 0x40
 _FRAME: Final = 0x000F_FFFF_FFFF_F000
 _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
@@ -50,7 +52,7 @@ class OutOfMemory(Exception):
     """The machine's physical memory is used up."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Page:
     """A mapped page: where it is in physical memory, and what is allowed."""
 
@@ -91,12 +93,20 @@ class Memory:
         self.ram = mmap.mmap(-1, size)
         self._next = PAGE  # physical page 0 stays unused, so that 0 means "no table"
         self._free: list[int] = []
+        #: Physical pages below this may have been used before, and need zeroing.
+        self._used = PAGE
+        #: Physical pages the host has written since the last checkpoint, None where none is
+        #: kept: see :mod:`.checkpoint`.
+        self.dirty: set[int] | None = None
+        self.checkpoints: list[Any] = []
+        self.spaces: list[AddressSpace] = []
         #: The kernel half's pages by virtual page number.
         self.pages: dict[int, Page] = {}
         #: Set when an entry became stricter: the CPU must forget what it has cached.
         self.stale = False
         #: The system process's address space; its user half stays empty.
         self.system = AddressSpace(self._table())
+        self.spaces.append(self.system)
         # All top-level slots of the kernel's half are filled now: later spaces copy them.
         for slot in _KERNEL_SLOTS:
             entry = self._table() | _PRESENT | _WRITE | _USER
@@ -112,12 +122,16 @@ class Memory:
         """A zeroed physical page's address. Raises :class:`OutOfMemory`."""
         if self._free:
             page = self._free.pop()
-            self.ram[page : page + PAGE] = bytes(PAGE)
-            return page
-        page = self._next
-        if page + PAGE > self.size:
-            raise OutOfMemory
-        self._next += PAGE
+        else:
+            page = self._next
+            if page + PAGE > self.size:
+                raise OutOfMemory
+            self._next += PAGE
+            if page >= self._used:
+                return page
+        self.ram[page : page + PAGE] = bytes(PAGE)
+        if self.dirty is not None:
+            self.dirty.add(page)
         return page
 
     def release(self, physical: int) -> None:
@@ -146,10 +160,14 @@ class Memory:
         start = 8 * _KERNEL_SLOTS.start
         system = self.system.root + start
         self.ram[space.root + start : space.root + start + size] = self.ram[system : system + size]
+        if self.dirty is not None:
+            self.dirty.add(space.root)
+        self.spaces.append(space)
         return space
 
     def delete_space(self, space: AddressSpace) -> None:
         """Give everything of an address space back that is not the current one."""
+        self.spaces.remove(space)
         for page in space.pages.values():
             if page.owned:
                 self.release(page.physical)
@@ -193,7 +211,10 @@ class Memory:
         """Take ``count`` pages away; their memory is free again unless ``release`` is false."""
         for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
             page = self._half(number).pop(number)
-            _U64.pack_into(self.ram, self._entry(number), 0)
+            slot = self._entry(number)
+            if self.dirty is not None and self.ram[slot] & DIRTY:
+                self.dirty.add(page.physical)
+            self._put(slot, 0)
             if release and page.owned:
                 self.release(page.physical)
         self.stale = True
@@ -201,14 +222,23 @@ class Memory:
     def protect(self, address: int, count: int, *, write: bool, execute: bool) -> None:
         """Change what ``count`` mapped pages allow."""
         for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
-            page = self._half(number)[number]
-            page.write, page.execute = write, execute
+            pages = self._half(number)
+            page = replace(pages[number], write=write, execute=execute)
+            pages[number] = page
             self._set(number, page)
         self.stale = True
 
     def _set(self, number: int, page: Page) -> None:
         flags = _PRESENT | _WRITE * page.write | _USER * page.user | _NX * (not page.execute)
-        _U64.pack_into(self.ram, self._entry(number), page.physical | flags)
+        slot = self._entry(number)
+        if self.dirty is not None and self.ram[slot] & DIRTY:
+            self.dirty.add(page.physical)
+        self._put(slot, page.physical | flags)
+
+    def _put(self, slot: int, entry: int) -> None:
+        _U64.pack_into(self.ram, slot, entry)
+        if self.dirty is not None:
+            self.dirty.add(slot & ~0xFFF)
 
     def _entry(self, number: int) -> int:
         """Physical address of the leaf entry for a virtual page, making tables on the way."""
@@ -225,7 +255,7 @@ class Memory:
                     if user:
                         self.space.tables.append(made)
                     entry = made | _PRESENT | _WRITE | _USER
-                    _U64.pack_into(self.ram, slot, entry)
+                    self._put(slot, entry)
                 table = entry & _FRAME
             leaf = leaves[number >> 9] = table
         return leaf + (number & 0x1FF) * 8
@@ -281,6 +311,8 @@ class Memory:
         if offset + size <= PAGE:
             start = page.physical + offset
             self.ram[start : start + size] = data
+            if self.dirty is not None:
+                self.dirty.add(page.physical)
             return
         spans = []
         at, done = address, 0
@@ -294,6 +326,8 @@ class Memory:
             done += chunk
         for start, source, chunk in spans:
             self.ram[start : start + chunk] = data[source : source + chunk]
+            if self.dirty is not None:
+                self.dirty.add(start & ~0xFFF)
 
     def write_image(self, address: int, data: bytes) -> None:
         """Write without regard to protection: for the loader, before code can run."""
@@ -302,6 +336,8 @@ class Memory:
             assert page is not None
             chunk = data[at : at + PAGE]
             self.ram[page.physical : page.physical + len(chunk)] = chunk
+            if self.dirty is not None:
+                self.dirty.add(page.physical)
 
     def u64(self, address: int) -> int:
         value: int = _U64.unpack(self.read(address, 8))[0]

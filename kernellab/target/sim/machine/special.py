@@ -42,17 +42,17 @@ class SpecialInstructions:
         self._cpu = cpu
         self._engine = engine
         self._ticks = 0
+        #: Unicorn's hooks by the address of the instruction.
+        self._hooks: dict[int, Any] = {}
         engine.hook_add(uc.UC_HOOK_INSN, self._on_cpuid, None, 1, 0, x86.UC_X86_INS_CPUID)
 
-    def watch(self, address: int, code: bytes) -> list[Any]:
+    def watch(self, address: int, code: bytes) -> None:
         """Give the instructions in ``code``, mapped at ``address``, that need it our meaning.
 
         ``mov reg, cr8`` and ``mov cr8, reg`` are the IRQL; ``rdtsc`` and ``rdtscp`` count
         themselves; ``rdrand`` and its kind do not exist. A hook fires only where an
         instruction begins, so bytes that look like one in the middle of another do no harm.
-        The result is for :meth:`unwatch`.
         """
-        hooks = []
         for found in _SPECIAL.finditer(code):
             starts = {found.start()}
             if code[found.start() + 1] == 0xC7:
@@ -60,15 +60,28 @@ class SpecialInstructions:
                 prefix = _PREFIX.search(before)
                 starts.update(range(found.start() - len(prefix[0]) if prefix else 0, found.start()))
             for start in sorted(starts):
-                at = address + start
-                hook = self._engine.hook_add(uc.UC_HOOK_CODE, self._on_special, None, at, at)
-                hooks.append(hook)
-        return hooks
+                self._hook(address + start)
 
-    def unwatch(self, hooks: list[Any]) -> None:
-        """Take away what :meth:`watch` set up: the code is gone."""
-        for hook in hooks:
-            self._engine.hook_del(hook)
+    def unwatch(self, address: int, size: int) -> None:
+        """Take away what :meth:`watch` set up in this range: the code is gone."""
+        for at in [at for at in self._hooks if address <= at < address + size]:
+            self._engine.hook_del(self._hooks.pop(at))
+
+    def state(self) -> tuple[int, frozenset[int]]:
+        """What a snapshot keeps: the time stamp counter, and where hooks are."""
+        return self._ticks, frozenset(self._hooks)
+
+    def set_state(self, state: tuple[int, frozenset[int]]) -> None:
+        """Go back to what :meth:`state` gave."""
+        self._ticks, wanted = state
+        for at in self._hooks.keys() - wanted:
+            self._engine.hook_del(self._hooks.pop(at))
+        for at in sorted(wanted - self._hooks.keys()):
+            self._hook(at)
+
+    def _hook(self, at: int) -> None:
+        add = self._engine.hook_add
+        self._hooks[at] = add(uc.UC_HOOK_CODE, self._on_special, None, at, at)
 
     def _on_cpuid(self, engine: Any, _data: Any) -> int:
         leaf = engine.reg_read(_RAX) & 0xFFFFFFFF

@@ -1,0 +1,45 @@
+"""A moment of a simulated machine, to go back to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import TargetLost
+
+if TYPE_CHECKING:
+    from .lab import Target
+
+
+class Snapshot:
+    """What :meth:`~kernellab.lab.Target.snapshot` gives: ``restore()`` it as often as you like.
+
+    It lives as long as its machine: a reboot ends it.
+    """
+
+    def __init__(self, target: Target, number: int) -> None:
+        self.target = target
+        self._number = number
+        self._reboots = target.reboots
+        self._states = {name: driver.state for name, driver in target.drivers.items()}
+
+    def restore(self) -> None:
+        """Bring the machine back to this moment: memory, processors, objects, time.
+
+        A machine that has stopped since, by a bug check say, runs again. Logs on this side keep
+        what was printed in between. Raises TargetLost when the machine was rebooted.
+        """
+        self._alive()
+        self.target._restore(self._number, self._states)
+
+    def forget(self) -> None:
+        """Give back the memory that the snapshot takes. It cannot be restored any more."""
+        self._alive()
+        self.target.call("forget", snapshot=self._number)
+        self._reboots = -1
+
+    def _alive(self) -> None:
+        if self._reboots != self.target.reboots:
+            raise TargetLost("the machine was rebooted since this snapshot, or it was forgotten")
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self._number} of {self.target!r}>"

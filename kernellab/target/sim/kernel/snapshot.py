@@ -1,0 +1,165 @@
+"""Snapshots: the whole machine at one moment, to go back to as often as wanted.
+
+Memory comes back page by page (:mod:`..machine.checkpoint`). What the host keeps of the machine is
+pickled: the parts of the kernel (``k.pool``, ``k.scheduler``, …) stay the objects they are and get
+their contents back; what never changes is kept by reference; all else is made anew at each restore.
+
+A thread that waits inside an activity that is a generator cannot be kept, since Python cannot copy
+one: the machine has to be at rest, which it is between the client's calls unless a driver waits in
+a callback that the kernel makes. The refusal names the routine.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Iterator
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, Final
+
+from ..machine.checkpoint import Checkpoint
+from ..machine.memory import AddressSpace, Page
+from ..machine.unwind import ModuleImage
+from .driver import NtFailure
+from .execution import Call, Context, Flow, Wait
+from .pool import Allocation
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+#: Never changed after they were made: kept by reference.
+_SHARED: Final = (Allocation, Page, Context, ModuleImage, Call, Wait, AddressSpace)
+#: Attributes of the kernel that are the same for a machine's whole life.
+_FIXED: Final = frozenset(
+    ("memory", "cpu", "emit", "exports", "bus", "tell", "fresh_context", "_names", "_addresses")
+)
+
+
+class NotAtRest(NtFailure):
+    """The machine cannot be kept as it is now; the message says what is under way."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("STATUS_INVALID_DEVICE_STATE", message)
+
+
+class Snapshot:
+    """One machine at one moment. Belongs to the kernel that it was taken of."""
+
+    def __init__(self, k: Kernel) -> None:
+        _check(k)
+        for flow in _flows(k):
+            if flow.current and not flow.ended:
+                flow.saved = k.cpu.save(flow.saved)
+            flow.current = False
+        self._cpu = k.cpu
+        self._roots = dict(_roots(k))
+        self._known = {id(root): ("root", name) for name, root in self._roots.items()}
+        self._shared: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        self._contexts: list[Any] = []
+        self._special = k.cpu.special.state()
+        self._state = self._pickle({name: _contents(r) for name, r in self._roots.items()})
+        self._memory = Checkpoint(k.memory)
+
+    def restore(self, k: Kernel) -> None:
+        """Bring the machine back: memory, processors, objects, time."""
+        changed = self._memory.restore(k.memory)
+        for name, contents in _Loader(self._state, self._load).load().items():
+            _fill(self._roots[name], contents)
+        k.cpu.special.set_state(self._special)
+        k.cpu.attention = False
+        k.cpu.forget_translations(code=changed)
+
+    def forget(self, k: Kernel) -> None:
+        """Let go of what it keeps."""
+        self._memory.forget(k.memory)
+
+    # -- pickling -------------------------------------------------------------------------------
+
+    def _pickle(self, state: dict[str, dict[str, Any]]) -> bytes:
+        out = io.BytesIO()
+        try:
+            _Keeper(out, self._identify).dump(state)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise NotAtRest(f"the machine cannot be kept as it is now: {error}") from error
+        return out.getvalue()
+
+    def _identify(self, obj: Any) -> Any:
+        known = self._known.get(id(obj))
+        if known is not None:
+            return known
+        kind = type(obj)
+        if kind in _SHARED or kind.__name__ == "Export":
+            number = self._numbers.get(id(obj))
+            if number is None:
+                number = self._numbers[id(obj)] = len(self._shared)
+                self._shared.append(obj)
+            return number
+        if kind.__name__ == "UcContext":
+            self._contexts.append(self._cpu.clone(obj))
+            return ("context", len(self._contexts) - 1)
+        return None
+
+    def _load(self, key: Any) -> Any:
+        if isinstance(key, int):
+            return self._shared[key]
+        kind, name = key
+        return self._roots[name] if kind == "root" else self._cpu.clone(self._contexts[name])
+
+
+class _Keeper(pickle.Pickler):
+    def __init__(self, out: io.BytesIO, identify: Any) -> None:
+        super().__init__(out, pickle.HIGHEST_PROTOCOL)
+        self.persistent_id = identify  # type: ignore[method-assign]
+
+
+class _Loader(pickle.Unpickler):
+    def __init__(self, state: bytes, load: Any) -> None:
+        super().__init__(io.BytesIO(state))
+        self.persistent_load = load  # type: ignore[method-assign]
+
+
+def _check(k: Kernel) -> None:
+    for flow in _flows(k):
+        for level in flow.levels:
+            if isinstance(level.activity, GeneratorType):
+                name = level.export.name if level.export is not None else flow.name
+                raise NotAtRest(
+                    f"a thread is inside {name}, which has called the driver or waits for it: "
+                    "take the snapshot when that is over"
+                )
+
+
+def _flows(k: Kernel) -> Iterator[Flow]:
+    yield from k.ps.threads.values()
+    for processor in k.scheduler.processors:
+        yield processor.dpc_flow
+
+
+def _roots(k: Kernel) -> Iterator[tuple[str, Any]]:
+    """The parts of the machine that keep their identity, by name; ``k`` itself first."""
+    yield "k", k
+    for name in sorted(_FIXED):
+        if hasattr(k, name):
+            yield name, getattr(k, name)
+    for name, part in vars(k).items():
+        ours = type(part).__module__.startswith(f"{__package__}.")
+        if name not in _FIXED and ours and not isinstance(part, Flow):
+            yield name, part
+    for listener in k.bus.owners():
+        yield f"listener {type(listener).__module__}.{type(listener).__qualname__}", listener
+
+
+def _contents(root: Any) -> dict[str, Any]:
+    module = type(root).__module__
+    if not module.startswith("kernellab.target.sim.") or ".machine." in module:
+        return {}
+    if hasattr(root, "__dict__"):
+        skip: frozenset[str] = _FIXED if type(root).__name__ == "Kernel" else frozenset()
+        return {n: v for n, v in vars(root).items() if n not in skip}
+    return {n: getattr(root, n) for n in type(root).__slots__}
+
+
+def _fill(root: Any, contents: dict[str, Any]) -> None:
+    for name, value in contents.items():
+        setattr(root, name, value)
