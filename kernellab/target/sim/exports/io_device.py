@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..kernel.objects import Device, Link
+from ..kernel.names import Link
+from ..kernel.objects import Device
 from ..kernel.structs import Struct, const, read_unicode_string, size_of
 from .registry import APC_LEVEL, PASSIVE_LEVEL, export
 
@@ -21,7 +22,7 @@ _DEFAULT_STACK: Final = 1
     "PUNICODE_STRING DeviceName, DEVICE_TYPE DeviceType, ULONG DeviceCharacteristics, "
     "BOOLEAN Exclusive, PDEVICE_OBJECT *DeviceObject)",
     irql=APC_LEVEL,
-    simplified="names are checked for collision and for a leading backslash only; no security",
+    simplified="no security",
 )
 def IoCreateDevice(
     k: Kernel,
@@ -35,17 +36,16 @@ def IoCreateDevice(
 ) -> int:
     """WDK: "IoCreateDevice function (wdm.h)". The extension is zeroed and follows the object."""
     name = read_unicode_string(k.memory, DeviceName) if DeviceName else ""
-    if name and not name.startswith("\\"):
-        return const("STATUS_OBJECT_PATH_SYNTAX_BAD")
     size = size_of("DEVICE_OBJECT")
     address = k.pool.allocate(size + DeviceExtensionSize, _TAG)
     if not address:
         return const("STATUS_INSUFFICIENT_RESOURCES")
     owner = next((d.name for d in k.drivers.values() if d.object == DriverObject), k.caller())
     device = Device(address, name, owner, DriverObject, bool(Exclusive))
-    if not k.objects.add_device(device):
+    status = k.objects.add_device(device)
+    if status:
         k.pool.free(k.pool.live[address])
-        return const("STATUS_OBJECT_NAME_COLLISION")
+        return status
     driver = Struct(k.memory, "DRIVER_OBJECT", DriverObject)
     entry = Struct(k.memory, "DEVICE_OBJECT", address)
     entry["Type"] = const("IO_TYPE_DEVICE")
@@ -92,8 +92,6 @@ def IoDeleteDevice(k: Kernel, DeviceObject: int) -> None:
     else:
         k.violation("bad-device", "the driver object's list of devices has no end")
     k.objects.remove_device(device)
-    if not device.handles:
-        k.pool.free(k.pool.live[DeviceObject])
 
 
 @export(
@@ -104,15 +102,11 @@ def IoCreateSymbolicLink(k: Kernel, SymbolicLinkName: int, DeviceName: int) -> i
     """WDK: "IoCreateSymbolicLink function (wdm.h)". The device need not exist."""
     name = read_unicode_string(k.memory, SymbolicLinkName)
     target = read_unicode_string(k.memory, DeviceName)
-    if not name.startswith("\\"):
-        return const("STATUS_OBJECT_PATH_SYNTAX_BAD")
-    if not k.objects.add_link(Link(name, target, k.caller())):
-        return const("STATUS_OBJECT_NAME_COLLISION")
-    return 0
+    return k.objects.add_link(Link(name, target, k.caller()))
 
 
 @export("NTSTATUS IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName)", irql=PASSIVE_LEVEL)
 def IoDeleteSymbolicLink(k: Kernel, SymbolicLinkName: int) -> int:
     """WDK: "IoDeleteSymbolicLink function (wdm.h)"."""
     name = read_unicode_string(k.memory, SymbolicLinkName)
-    return 0 if k.objects.remove_link(name) else const("STATUS_OBJECT_NAME_NOT_FOUND")
+    return k.objects.remove_link(name)

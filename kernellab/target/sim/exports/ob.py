@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ..kernel.ob import CURRENT_PROCESS, CURRENT_THREAD
-from ..kernel.structs import const
-from .registry import DISPATCH_LEVEL, PASSIVE_LEVEL, export, export_data
+from ..kernel.attributes import handle_target
+from ..kernel.ob import CURRENT_PROCESS, CURRENT_THREAD, HandleEntry, Object
+from ..kernel.obtypes import type_of
+from ..kernel.process import Process
+from ..kernel.structs import Struct, const
+from .registry import DISPATCH_LEVEL, PASSIVE_LEVEL, export, export_data, ntstatus
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
@@ -23,19 +26,92 @@ TYPES: Final = {
     "CmKeyObjectType": "Key",
     "IoDriverObjectType": "Driver",
     "IoDeviceObjectType": "Device",
+    "SeTokenObjectType": "Token",
 }
+
+_USER_MODE: Final = 1
+_HANDLE_ATTRIBUTES: Final = 0x7  # OBJ_PROTECT_CLOSE, OBJ_INHERIT, OBJ_AUDIT_OBJECT_CLOSE
+_CLOSE_SOURCE, _SAME_ACCESS, _SAME_ATTRIBUTES = 1, 2, 4  # DUPLICATE_…
+
+
+def _reference(k: Kernel, Object: int) -> int:
+    return k.ob.reference(Object, k.caller()).references
+
+
+def _dereference(k: Kernel, Object: int) -> int:
+    return k.ob.dereference(Object, k.caller())
 
 
 @export("LONG_PTR ObfReferenceObject(PVOID Object)", irql=DISPATCH_LEVEL)
 def ObfReferenceObject(k: Kernel, Object: int) -> int:
     """WDK: "ObfReferenceObject function (wdm.h)": the new count."""
-    return k.ob.reference(Object, k.caller()).references
+    return _reference(k, Object)
+
+
+@export("LONG_PTR ObfReferenceObjectWithTag(PVOID Object, ULONG Tag)", irql=DISPATCH_LEVEL)
+def ObfReferenceObjectWithTag(k: Kernel, Object: int, Tag: int) -> int:
+    """WDK: "ObReferenceObjectWithTag macro (wdm.h)". Tags are for traces, which are not kept."""
+    return _reference(k, Object)
 
 
 @export("LONG_PTR ObfDereferenceObject(PVOID Object)", irql=DISPATCH_LEVEL)
 def ObfDereferenceObject(k: Kernel, Object: int) -> int:
     """WDK: "ObfDereferenceObject function (wdm.h)": the new count."""
-    return k.ob.dereference(Object, k.caller())
+    return _dereference(k, Object)
+
+
+@export("LONG_PTR ObfDereferenceObjectWithTag(PVOID Object, ULONG Tag)", irql=DISPATCH_LEVEL)
+def ObfDereferenceObjectWithTag(k: Kernel, Object: int, Tag: int) -> int:
+    """WDK: "ObDereferenceObjectWithTag macro (wdm.h)"."""
+    return _dereference(k, Object)
+
+
+@export(
+    "VOID ObDereferenceObjectDeferDelete(PVOID Object)",
+    irql=DISPATCH_LEVEL,
+    simplified="the last reference deletes the object at once",
+)
+def ObDereferenceObjectDeferDelete(k: Kernel, Object: int) -> None:
+    """WDK: "ObDereferenceObjectDeferDelete function (wdm.h)"."""
+    _dereference(k, Object)
+
+
+@export(
+    "VOID ObDereferenceObjectDeferDeleteWithTag(PVOID Object, ULONG Tag)",
+    irql=DISPATCH_LEVEL,
+    simplified="the last reference deletes the object at once",
+)
+def ObDereferenceObjectDeferDeleteWithTag(k: Kernel, Object: int, Tag: int) -> None:
+    """WDK: "ObDereferenceObjectDeferDeleteWithTag function (wdm.h)"."""
+    _dereference(k, Object)
+
+
+def _by_handle(
+    k: Kernel, handle: int, access: int, object_type: int, mode: int, result: int, information: int
+) -> int:
+    k.memory.set_u64(result, 0)
+    if handle == CURRENT_PROCESS:
+        entry = HandleEntry(k.ob.get(k.thread.process.object), type_of("Process").everything, "")
+    elif handle == CURRENT_THREAD:
+        entry = HandleEntry(k.ob.get(k.thread.object), type_of("Thread").everything, "")
+    else:
+        # A program cannot use kernel handles: they are no handles to it.
+        foreign = mode == _USER_MODE and k.ob.is_kernel_handle(handle)
+        found = None if foreign else k.ob.find(handle, k.thread.process.pid)
+        if found is None:
+            return const("STATUS_INVALID_HANDLE")
+        entry = found
+    if object_type and k.object_types.get(object_type) != entry.object.type:
+        return const("STATUS_OBJECT_TYPE_MISMATCH")
+    if mode == _USER_MODE and type_of(entry.object.type).map(access) & ~entry.access:
+        return const("STATUS_ACCESS_DENIED")
+    k.ob.reference(entry.object.address, k.caller())
+    k.memory.set_u64(result, entry.object.address)
+    if information:
+        given = Struct(k.memory, "OBJECT_HANDLE_INFORMATION", information)
+        given["HandleAttributes"] = entry.attributes & _HANDLE_ATTRIBUTES
+        given["GrantedAccess"] = entry.access
+    return 0
 
 
 @export(
@@ -53,31 +129,180 @@ def ObReferenceObjectByHandle(
     Object: int,
     HandleInformation: int,
 ) -> int:
-    """WDK: "ObReferenceObjectByHandle function (wdm.h)"."""
-    if Handle == CURRENT_PROCESS:
-        found = k.ob.get(k.thread.process.object)
-    elif Handle == CURRENT_THREAD:
-        found = k.ob.get(k.thread.object)
-    else:
-        entry = k.ob.find(Handle, k.thread.process.pid)
-        if entry is None:
-            return const("STATUS_INVALID_HANDLE")
-        found = entry.object
-    if ObjectType and k.object_types.get(ObjectType) != found.type:
+    """WDK: "ObReferenceObjectByHandle function (wdm.h)". UserMode checks the handle's access."""
+    return _by_handle(k, Handle, DesiredAccess, ObjectType, AccessMode, Object, HandleInformation)
+
+
+@export(
+    "NTSTATUS ObReferenceObjectByHandleWithTag(HANDLE Handle, ACCESS_MASK DesiredAccess, "
+    "POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode, ULONG Tag, PVOID *Object, "
+    "POBJECT_HANDLE_INFORMATION HandleInformation)",
+    irql=PASSIVE_LEVEL,
+)
+def ObReferenceObjectByHandleWithTag(
+    k: Kernel,
+    Handle: int,
+    DesiredAccess: int,
+    ObjectType: int,
+    AccessMode: int,
+    Tag: int,
+    Object: int,
+    HandleInformation: int,
+) -> int:
+    """WDK: "ObReferenceObjectByHandleWithTag function (wdm.h)"."""
+    return _by_handle(k, Handle, DesiredAccess, ObjectType, AccessMode, Object, HandleInformation)
+
+
+def _by_pointer(k: Kernel, address: int, object_type: int, mode: int) -> int:
+    found = k.ob.get(address)
+    wanted = k.object_types.get(object_type)
+    # Without a type only the kernel itself may ask, and for symbolic links nobody is asked.
+    if found.type != wanted and (object_type or (mode == _USER_MODE)):
         return const("STATUS_OBJECT_TYPE_MISMATCH")
-    k.ob.reference(found.address, k.caller())
-    k.memory.set_u64(Object, found.address)
+    return 0
+
+
+@export(
+    "NTSTATUS ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess, "
+    "POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode)",
+    irql=DISPATCH_LEVEL,
+)
+def ObReferenceObjectByPointer(
+    k: Kernel, Object: int, DesiredAccess: int, ObjectType: int, AccessMode: int
+) -> int:
+    """WDK: "ObReferenceObjectByPointer function (wdm.h)"; the type must agree."""
+    status = _by_pointer(k, Object, ObjectType, AccessMode)
+    if not status:
+        _reference(k, Object)
+    return status
+
+
+@export(
+    "NTSTATUS ObReferenceObjectByPointerWithTag(PVOID Object, ACCESS_MASK DesiredAccess, "
+    "POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode, ULONG Tag)",
+    irql=DISPATCH_LEVEL,
+)
+def ObReferenceObjectByPointerWithTag(
+    k: Kernel, Object: int, DesiredAccess: int, ObjectType: int, AccessMode: int, Tag: int
+) -> int:
+    """WDK: "ObReferenceObjectByPointerWithTag function (wdm.h)"."""
+    status = _by_pointer(k, Object, ObjectType, AccessMode)
+    if not status:
+        _reference(k, Object)
+    return status
+
+
+@export(
+    "NTSTATUS ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes, "
+    "PACCESS_STATE PassedAccessState, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType, "
+    "KPROCESSOR_MODE AccessMode, PHANDLE Handle)",
+    irql=PASSIVE_LEVEL,
+    simplified="every access that is asked for is granted",
+)
+def ObOpenObjectByPointer(
+    k: Kernel,
+    Object: int,
+    HandleAttributes: int,
+    PassedAccessState: int,
+    DesiredAccess: int,
+    ObjectType: int,
+    AccessMode: int,
+    Handle: int,
+) -> int:
+    """WDK: "ObOpenObjectByPointer function (ntifs.h)"."""
+    k.memory.set_u64(Handle, 0)
+    if HandleAttributes & ~const("OBJ_VALID_ATTRIBUTES"):
+        return const("STATUS_INVALID_PARAMETER")
+    status = _by_pointer(k, Object, ObjectType, AccessMode)
+    if status:
+        return status
+    kernel = bool(HandleAttributes & const("OBJ_KERNEL_HANDLE"))
+    if kernel and AccessMode == _USER_MODE:
+        return const("STATUS_INVALID_PARAMETER")
+    handle = k.ob.open(
+        *(k.ob.get(Object), k.thread.process.pid, DesiredAccess, k.caller()),
+        kernel=kernel,
+        attributes=HandleAttributes,
+    )
+    k.memory.set_u64(Handle, handle)
+    return 0
+
+
+def _close(k: Kernel, handle: int, name: str) -> int:
+    if handle in (CURRENT_PROCESS, CURRENT_THREAD):
+        return 0
+    if not k.ob.close(handle, k.thread.process.pid):
+        k.violation("bad-handle", f"{name} was given {handle:#x}, which is no open handle")
+        return const("STATUS_INVALID_HANDLE")
     return 0
 
 
 @export("NTSTATUS ZwClose(HANDLE Handle)", irql=PASSIVE_LEVEL)
 def ZwClose(k: Kernel, Handle: int) -> int:
     """WDK: "ZwClose function (wdm.h)"."""
-    if Handle in (CURRENT_PROCESS, CURRENT_THREAD):
-        return 0
-    if not k.ob.close(Handle, k.thread.process.pid):
-        k.violation("bad-handle", f"ZwClose was given {Handle:#x}, which is no open handle")
+    return _close(k, Handle, "ZwClose")
+
+
+@export("NTSTATUS ObCloseHandle(HANDLE Handle, KPROCESSOR_MODE PreviousMode)", irql=PASSIVE_LEVEL)
+def ObCloseHandle(k: Kernel, Handle: int, PreviousMode: int) -> int:
+    """WDK: "ObCloseHandle function (ntifs.h)". For UserMode, kernel handles are none."""
+    if PreviousMode == _USER_MODE and k.ob.is_kernel_handle(Handle):
         return const("STATUS_INVALID_HANDLE")
+    return _close(k, Handle, "ObCloseHandle")
+
+
+def _process(k: Kernel, handle: int) -> Process:
+    if handle == CURRENT_PROCESS:
+        return k.thread.process
+    process = handle_target(k, handle, "Process").payload
+    assert isinstance(process, Process)
+    return process
+
+
+@export(
+    "NTSTATUS ZwDuplicateObject(HANDLE SourceProcessHandle, HANDLE SourceHandle, "
+    "HANDLE TargetProcessHandle, PHANDLE TargetHandle, ACCESS_MASK DesiredAccess, "
+    "ULONG HandleAttributes, ULONG Options)",
+    irql=PASSIVE_LEVEL,
+)
+@ntstatus
+def ZwDuplicateObject(
+    k: Kernel,
+    SourceProcessHandle: int,
+    SourceHandle: int,
+    TargetProcessHandle: int,
+    TargetHandle: int,
+    DesiredAccess: int,
+    HandleAttributes: int,
+    Options: int,
+) -> int:
+    """WDK: "ZwDuplicateObject function (ntifs.h)"."""
+    source = _process(k, SourceProcessHandle)
+    pid = source.pid
+    obj: Object
+    if SourceHandle == CURRENT_PROCESS:
+        entry = HandleEntry(k.ob.get(source.object), type_of("Process").everything, "")
+    elif SourceHandle == CURRENT_THREAD:
+        entry = HandleEntry(k.ob.get(k.thread.object), type_of("Thread").everything, "")
+    else:
+        found = k.ob.find(SourceHandle, pid)
+        if found is None:
+            return const("STATUS_INVALID_HANDLE")
+        entry = found
+    obj = entry.object
+    if TargetProcessHandle:
+        target = _process(k, TargetProcessHandle)
+        access = entry.access if Options & _SAME_ACCESS else DesiredAccess
+        attributes = entry.attributes if Options & _SAME_ATTRIBUTES else HandleAttributes
+        handle = k.ob.open(
+            *(obj, target.pid, access, k.caller()),
+            kernel=bool(attributes & const("OBJ_KERNEL_HANDLE")),
+            attributes=attributes,
+        )
+        if TargetHandle:
+            k.memory.set_u64(TargetHandle, handle)
+    if Options & _CLOSE_SOURCE:
+        k.ob.close(SourceHandle, pid)
     return 0
 
 

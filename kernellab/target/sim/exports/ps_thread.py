@@ -55,13 +55,15 @@ def PsCreateSystemThread(
         process = entry.object.payload
     owner = k.caller()
     thread = k.ps.create_thread(process, owner)
-    kernel_handle = ObjectAttributes and (
-        Struct(k.memory, "OBJECT_ATTRIBUTES", ObjectAttributes)["Attributes"]
+    kernel = bool(
+        ObjectAttributes
+        and Struct(k.memory, "OBJECT_ATTRIBUTES", ObjectAttributes)["Attributes"]
         & const("OBJ_KERNEL_HANDLE")
     )
-    pid = 4 if kernel_handle else k.thread.process.pid
-    obj = k.ob.get(thread.object)
-    k.memory.set_u64(ThreadHandle, k.ob.open(obj, pid, DesiredAccess, owner))
+    handle = k.ob.open(
+        k.ob.get(thread.object), k.thread.process.pid, DesiredAccess, owner, kernel=kernel
+    )
+    k.memory.set_u64(ThreadHandle, handle)
     if ClientId:
         k.memory.set_u64(ClientId, process.pid)
         k.memory.set_u64(ClientId + 8, thread.id)

@@ -17,8 +17,9 @@ an error at import. ``...`` at the end gives the function a last parameter: a
 A handler gets the kernel ``k`` first: ``k.memory`` (reads and writes that raise
 :class:`~..machine.memory.MemoryFault`, which becomes the bug check that Windows would raise),
 ``k.pool``, ``k.objects``, ``k.irql`` and so on. It returns a number (or a bool, or None for VOID).
-It may raise :class:`~..kernel.bugcheck.BugCheck`. To call guest code it is a generator: ``result
-= yield Call(address, argument, …)``.
+It may raise :class:`~..kernel.bugcheck.BugCheck`, and NtFailure where :func:`ntstatus` stands
+below the decorator. To call guest code it is a generator: ``result = yield Call(address, argument,
+…)``.
 
 Nothing may return a made-up success: what is not implemented is not registered, and a driver
 that imports it does not load.
@@ -26,6 +27,7 @@ that imports it does not load.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
@@ -33,7 +35,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ..kernel.execution import Deferred, Wait, WaitOnce
+from ..kernel.driver import NtFailure
+from ..kernel.execution import Deferred, Steps, Wait, WaitOnce
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
@@ -159,10 +162,10 @@ class Export:
             result = function(k, *values)
             if result.__class__ is int:
                 return result & 0xFFFF_FFFF_FFFF_FFFF
-            if isinstance(result, Generator):
-                return Deferred(self, result, rsp)
             if isinstance(result, Wait):
                 return Deferred(self, WaitOnce(result), rsp)
+            if hasattr(result, "send"):
+                return Deferred(self, result, rsp)
             return int(result or 0)
 
         return handler
@@ -215,6 +218,27 @@ def export(
         return function
 
     return register
+
+
+def ntstatus(function: Callable[..., Any]) -> Callable[..., Any]:
+    """For exports that return an NTSTATUS: an NtFailure that the handler raises is its answer."""
+
+    @functools.wraps(function)
+    def answered(*arguments: Any) -> Any:
+        try:
+            result = function(*arguments)
+        except NtFailure as failure:
+            return failure.status
+        return _answered(result) if isinstance(result, Generator) else result
+
+    return answered
+
+
+def _answered(steps: Steps) -> Steps:
+    try:
+        return (yield from steps)
+    except NtFailure as failure:
+        return failure.status
 
 
 def export_code(name: str, code: bytes, *, irql: int = HIGH_LEVEL, doc: str = "") -> None:

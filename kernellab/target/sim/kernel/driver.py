@@ -17,6 +17,7 @@ from ..machine import pe
 from ..machine.memory import PAGE
 from ..machine.unwind import ModuleImage
 from .execution import Call, Steps
+from .ob import Object
 from .structs import Struct, const, size_of, write_unicode_string
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ def _make_object(k: Kernel, driver: LoadedDriver) -> None:
     driver.registry_path = _block(k, driver, size_of("UNICODE_STRING"))
     path = f"\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{driver.name}"
     _name(k, driver, driver.registry_path, path)
+    obj = k.ob.insert(Object(driver.object, "Driver", driver, "", driver.name))
+    k.names.add(obj, f"\\Driver\\{driver.name}", permanent=True)
 
 
 def _block(k: Kernel, driver: LoadedDriver, size: int) -> int:
@@ -214,14 +217,14 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
     _report_leaks(k, driver)
     for device in [d for d in k.objects.devices.values() if d.owner == driver.name]:
         k.objects.remove_device(device)
-        k.pool.free(k.pool.live[device.address])
     for device in [d for d in k.objects.deleted.values() if d.owner == driver.name]:
         k.objects.deleted.pop(device.address)
-        k.pool.free(k.pool.live[device.address])
+        k.ob.dereference(device.address)
     for link in [link for link in k.objects.links.values() if link.owner == driver.name]:
         k.objects.remove_link(link.name)
     for allocation in k.pool.owned_by(driver.name):
         k.pool.free(allocation)
+    k.names.remove(k.ob.objects.pop(driver.object))
     for block in driver.blocks:
         k.pool.free(k.pool.live[block])
     k.cpu.special.unwatch(driver.base, driver.size)

@@ -104,10 +104,9 @@ def IopCloseFile(k: Kernel, handle: Handle) -> Steps:  # noqa: N802 - NT's name
 
 def _forget(k: Kernel, handle: Handle) -> None:
     """Take a handle away, its file object, and its device if that was deleted meanwhile."""
-    device = k.objects.close(handle)
-    for address in (handle.file_object, device.address if device is not None else 0):
-        if address in k.pool.live:
-            k.pool.free(k.pool.live[address])
+    k.objects.close(handle)
+    if handle.file_object in k.pool.live:
+        k.pool.free(k.pool.live[handle.file_object])
 
 
 def NtReadFile(k: Kernel, handle: Handle, length: int, offset: int) -> Steps:  # noqa: N802

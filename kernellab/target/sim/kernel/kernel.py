@@ -13,11 +13,13 @@ from ..machine.unwind import ModuleImage, RawFrame
 from . import bugcheck
 from . import driver as drivers
 from .bugcheck import BugCheck, Report
+from .callbacks import Callbacks, Registration
 from .dispatcher import Dispatcher
 from .driver import NtFailure
 from .events import Bus
 from .execution import Activity, Call, Context, Flow, GuestFault, RaisedStatus, Steps
-from .ob import ObjectManager
+from .names import ObjectNames
+from .ob import Object, ObjectManager
 from .objects import Namespace
 from .pool import Pool
 from .process import ProcessManager
@@ -70,7 +72,6 @@ class Kernel:
         self.bus = Bus()
         self.tell = self.bus.tell
         self.pool = Pool(self.memory)
-        self.objects = Namespace()
         self.drivers: dict[str, Any] = {}
         #: IRPs that the I/O manager has sent and that are not completed, by address.
         self.requests: dict[int, Any] = {}
@@ -87,6 +88,11 @@ class Kernel:
         self.scheduler = Scheduler(self, processors, seed)
         self.cpu.on_irql = self.scheduler.set_irql
         self.ob = ObjectManager(self)
+        self.names = ObjectNames(self)
+        self.callbacks = Callbacks(self)
+        #: Registrations by the address that the driver unregisters them by.
+        self.registrations: dict[int, Registration] = {}
+        self.objects = Namespace(self)
         #: What each OBJECT_TYPE is, by address.
         self.object_types: dict[int, str] = {}
         self.timers = Timers(self)
@@ -171,6 +177,10 @@ class Kernel:
                 "STATUS_INSUFFICIENT_RESOURCES", "the simulated machine is out of memory"
             )
         return address
+
+    def object_path(self, obj: Object) -> str:
+        """An object's full name, also that of keys and files; empty where it has none."""
+        return self.names.path_of(obj)
 
     def run(self, activity: Activity, name: str, *, user: bool = False) -> Any:
         """Run an activity to its end on the system's thread, or on the client's when ``user``.

@@ -1,18 +1,19 @@
-r"""The object namespace: device objects and symbolic links by name, handles of the client.
+r"""Device objects and symbolic links by name, handles of the client.
 
-Names compare without case, as in the object manager ("Object Names" in the WDK). ``\??``,
-``\DosDevices`` and ``\GLOBAL??`` are one directory here: there is one session.
+The names themselves are in :mod:`.names`; devices are counted objects of :mod:`.ob`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from . import nls
+from .names import Link
+from .ob import Object
+from .structs import const
 
-_DOS_DIRECTORIES: Final = ("\\??\\", "\\DOSDEVICES\\", "\\GLOBAL??\\")
-_LINKS_DEEP: Final = 32
+if TYPE_CHECKING:
+    from .kernel import Kernel
 
 
 @dataclass(slots=True)
@@ -30,15 +31,6 @@ class Device:
 
 
 @dataclass(slots=True)
-class Link:
-    """A symbolic link and the path it stands for."""
-
-    name: str
-    target: str
-    owner: str
-
-
-@dataclass(slots=True)
 class Handle:
     """The client's open handle: a file object on a device."""
 
@@ -48,64 +40,73 @@ class Handle:
     path: str
 
 
-@dataclass(slots=True)
 class Namespace:
-    """Everything that has a name, and the client's handles."""
+    """Devices, symbolic links to them, and the client's handles."""
 
-    devices: dict[int, Device] = field(default_factory=dict)
-    links: dict[str, Link] = field(default_factory=dict)
-    handles: dict[int, Handle] = field(default_factory=dict)
-    #: Deleted devices that handles still refer to, by address.
-    deleted: dict[int, Device] = field(default_factory=dict)
-    _names: dict[str, Device] = field(default_factory=dict)
-    _next_handle: int = 4
+    def __init__(self, k: Kernel) -> None:
+        self._k = k
+        self.devices: dict[int, Device] = {}
+        self.handles: dict[int, Handle] = {}
+        #: Deleted devices that handles still refer to, by address.
+        self.deleted: dict[int, Device] = {}
+        self._next_handle = 4
 
-    def add_device(self, device: Device) -> bool:
-        """Add a device; False when its name is taken."""
-        key = canonical(device.name)
+    def add_device(self, device: Device) -> int:
+        """Add a device as a counted object; the NTSTATUS says why it cannot have its name."""
+        k = self._k
+        obj = Object(
+            *(device.address, "Device", device, "", device.owner),
+            on_delete=k.ob.free,
+        )
         if device.name:
-            if key in self._names or key in self.links:
-                return False
-            self._names[key] = device
+            status = k.names.add(obj, device.name, permanent=True)
+            if status:
+                return status
+        k.ob.insert(obj)
         self.devices[device.address] = device
-        return True
+        return 0
 
     def remove_device(self, device: Device) -> None:
-        """Take a device and its name away; it stays in ``deleted`` while handles are open."""
+        """Take a device and its name away. Its memory goes with the last handle and reference."""
         del self.devices[device.address]
-        if device.name:
-            del self._names[canonical(device.name)]
+        self._k.names.remove(self._k.ob.get(device.address))
         device.deleted = True
         if device.handles:
             self.deleted[device.address] = device
+        else:
+            self._k.ob.dereference(device.address)
 
-    def add_link(self, link: Link) -> bool:
-        """Add a symbolic link; False when its name is taken."""
-        key = canonical(link.name)
-        if key in self.links or key in self._names:
-            return False
-        self.links[key] = link
-        return True
+    @property
+    def links(self) -> dict[str, Link]:
+        """Symbolic links that drivers made, by the path they were made with."""
+        payloads = [obj.payload for obj in self._k.ob.objects.values() if obj.parent is not None]
+        return {p.name: p for p in payloads if isinstance(p, Link) and p.owner}
 
-    def remove_link(self, name: str) -> bool:
-        """Remove a symbolic link; False when there is none of that name."""
-        return self.links.pop(canonical(name), None) is not None
+    def add_link(self, link: Link) -> int:
+        """Add a permanent symbolic link; the NTSTATUS says why it cannot have its name."""
+        k = self._k
+        obj = k.names.new_link(link)
+        status = k.names.add(obj, link.name, permanent=True)
+        if status:
+            k.ob.dereference(obj.address)
+        return status
+
+    def remove_link(self, name: str) -> int:
+        """Remove a symbolic link; the NTSTATUS says why not."""
+        found = self._k.names.walk(name, follow=False)
+        if found.object is None:
+            return found.status
+        if not isinstance(found.object.payload, Link):
+            return const("STATUS_OBJECT_TYPE_MISMATCH")
+        self._k.ob.make_temporary(found.object)
+        return 0
 
     def find_device(self, path: str) -> tuple[Device, str] | None:
         r"""The device that a path leads to through links, and the rest of the path behind it."""
-        for _ in range(_LINKS_DEEP):
-            key = canonical(path)
-            name = max(
-                (n for n in (*self._names, *self.links) if _leads(n, key)), key=len, default=""
-            )
-            # The rest is counted from the end: the directory's name may have been replaced.
-            rest = path[len(path) - (len(key) - len(name)) :]
-            if name in self._names:
-                return self._names[name], rest
-            if name not in self.links:
-                return None
-            path = self.links[name].target + rest
-        return None
+        found = self._k.names.walk(path)
+        if found.object is None or not isinstance(found.object.payload, Device):
+            return None
+        return found.object.payload, found.rest
 
     def open(self, device: Device, file_object: int, path: str) -> Handle:
         """A new handle; numbers grow by 4, as NT's do."""
@@ -115,24 +116,14 @@ class Namespace:
         device.handles += 1
         return handle
 
-    def close(self, handle: Handle) -> Device | None:
-        """Forget a handle; the device, if it was deleted and this was its last."""
+    def close(self, handle: Handle) -> None:
+        """Forget a handle, and its device if that was deleted and this was its last."""
         del self.handles[handle.number]
         device = handle.device
         device.handles -= 1
-        if device.deleted and not device.handles:
-            return self.deleted.pop(device.address, None)
-        return None
-
-
-def canonical(path: str) -> str:
-    """A path as a key: without case, and with one name for the directory of DOS devices."""
-    # Unit by unit, as NT compares: the length does not change.
-    key = nls.upcase(path.encode("utf-16-le", "surrogatepass")).decode("utf-16-le", "surrogatepass")
-    for directory in _DOS_DIRECTORIES:
-        if key.startswith(directory):
-            return "\\??\\" + key[len(directory) :]
-    return key
+        if device.deleted and not device.handles and device.address in self.deleted:
+            del self.deleted[device.address]
+            self._k.ob.dereference(device.address)
 
 
 def nt_path(path: str) -> str:
@@ -141,8 +132,3 @@ def nt_path(path: str) -> str:
         if path.startswith(prefix):
             return "\\??\\" + path[len(prefix) :]
     return path
-
-
-def _leads(name: str, path: str) -> bool:
-    """Whether ``path`` is ``name`` or something behind it."""
-    return path.startswith(name) and (len(path) == len(name) or path[len(name)] == "\\")

@@ -68,6 +68,17 @@ class Guest:
     def unicode(self, value: str, maximum: int | None = None) -> int:
         return self.counted(value.encode("utf-16-le"), maximum)
 
+    def attributes(self, name: str | None, flags: int = 0x40, root: int = 0) -> int:
+        """OBJECT_ATTRIBUTES; OBJ_CASE_INSENSITIVE unless other flags are given."""
+        text = self.unicode(name) if name is not None else 0
+        return self.put(struct.pack("<IIQQIIQQ", 48, 0, root, text, flags, 0, 0, 0))
+
+    def u64(self, address: int) -> int:
+        return self.k.memory.u64(address)
+
+    def u32(self, address: int) -> int:
+        return self.k.memory.u32(address)
+
     def fields(self, address: int) -> tuple[int, int, int]:
         """Length, MaximumLength, Buffer."""
         length, maximum, buffer = struct.unpack("<HH4xQ", self.k.memory.read(address, 16))

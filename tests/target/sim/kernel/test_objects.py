@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kernellab.target.sim.kernel.objects import Device, Link, Namespace, canonical, nt_path
+from kernellab import ntdata
+from kernellab.target.sim import exports
+from kernellab.target.sim.kernel.kernel import Kernel
+from kernellab.target.sim.kernel.names import Link
+from kernellab.target.sim.kernel.objects import Device, Namespace, nt_path
+
+OK = 0
+COLLISION = ntdata.status_code("STATUS_OBJECT_NAME_COLLISION")
 
 
 def device(name: str, address: int = 0x1000) -> Device:
@@ -13,7 +20,7 @@ def device(name: str, address: int = 0x1000) -> Device:
 
 @pytest.fixture
 def names() -> Namespace:
-    return Namespace()
+    return Kernel(exports.table(), lambda kind, fields: None).objects
 
 
 def found(names: Namespace, path: str) -> tuple[str, str] | None:
@@ -22,7 +29,7 @@ def found(names: Namespace, path: str) -> tuple[str, str] | None:
 
 
 def test_device_by_name_in_any_case(names: Namespace) -> None:
-    assert names.add_device(device(r"\Device\Echo"))
+    assert names.add_device(device(r"\Device\Echo")) == OK
     for path in (r"\Device\Echo", r"\DEVICE\ECHO", r"\device\echo"):
         assert found(names, path) == (r"\Device\Echo", "")
     for path in (r"\Device\Ech", r"\Device\Echoes", r"\Device", "", "\\", r"Device\Echo"):
@@ -39,20 +46,31 @@ def test_letters_beyond_ascii_have_cases_too(names: Namespace) -> None:
 def test_rest_of_the_path_keeps_its_case(names: Namespace) -> None:
     names.add_device(device(r"\Device\Echo"))
     assert found(names, r"\device\ECHO\Some\File") == (r"\Device\Echo", r"\Some\File")
-    names.add_device(device(r"\Device\Echo\Inner", 0x2000))
-    assert found(names, r"\Device\Echo\INNER\x") == (r"\Device\Echo\Inner", r"\x")
-    assert found(names, r"\Device\Echo\Inner2") == (r"\Device\Echo", r"\Inner2")
+    assert found(names, r"\Device\Echo\\x") == (r"\Device\Echo", r"\\x")
+
+
+def test_what_has_no_directory_cannot_have_a_name(names: Namespace) -> None:
+    """WDK: "Object Directories"; "IoCreateDevice function (wdm.h)"."""
+    assert names.add_device(device(r"\Device\Echo")) == OK
+    for path, status in (
+        (r"\Device\Echo\Inner", "STATUS_OBJECT_TYPE_MISMATCH"),
+        (r"\Nowhere\Echo", "STATUS_OBJECT_PATH_NOT_FOUND"),
+        (r"Device\Other", "STATUS_OBJECT_PATH_SYNTAX_BAD"),
+        (r"\Device\\Other", "STATUS_OBJECT_NAME_INVALID"),
+    ):
+        assert names.add_device(device(path, 0x2000)) == ntdata.status_code(status)
 
 
 def test_dos_device_directories_are_one(names: Namespace) -> None:
     r"""WDK: "MS-DOS Device Names": \DosDevices is \??, and \GLOBAL?? is behind it."""
     names.add_device(device(r"\Device\Echo"))
-    assert names.add_link(Link(r"\DosDevices\Echo", r"\Device\Echo", "driver"))
+    assert names.add_link(Link(r"\DosDevices\Echo", r"\Device\Echo", "driver")) == OK
     for path in (r"\??\Echo", r"\GLOBAL??\echo", r"\dosdevices\ECHO", nt_path(r"\\.\Echo")):
         assert found(names, path + r"\Rest") == (r"\Device\Echo", r"\Rest")
-    assert not names.add_link(Link(r"\??\ECHO", r"\Device\Other", "driver"))
-    assert names.remove_link(r"\GLOBAL??\Echo")
-    assert not names.remove_link(r"\DosDevices\Echo")
+    assert names.add_link(Link(r"\??\ECHO", r"\Device\Other", "driver")) == COLLISION
+    assert names.remove_link(r"\GLOBAL??\Echo") == OK
+    missing = ntdata.status_code("STATUS_OBJECT_NAME_NOT_FOUND")
+    assert names.remove_link(r"\DosDevices\Echo") == missing
     assert found(names, r"\??\Echo") is None
 
 
@@ -73,17 +91,17 @@ def test_links_that_lead_nowhere_end(names: Namespace, target: str) -> None:
 
 
 def test_taken_names(names: Namespace) -> None:
-    assert names.add_device(device(r"\Device\Echo"))
-    assert not names.add_device(device(r"\DEVICE\echo", 0x2000))
-    assert not names.add_link(Link(r"\Device\ECHO", r"\Device\Other", "driver"))
-    assert names.add_link(Link(r"\??\Name", r"\Device\Echo", "driver"))
-    assert not names.add_device(device(r"\??\NAME", 0x3000))
+    assert names.add_device(device(r"\Device\Echo")) == OK
+    assert names.add_device(device(r"\DEVICE\echo", 0x2000)) == COLLISION
+    assert names.add_link(Link(r"\Device\ECHO", r"\Device\Other", "driver")) == COLLISION
+    assert names.add_link(Link(r"\??\Name", r"\Device\Echo", "driver")) == OK
+    assert names.add_device(device(r"\??\NAME", 0x3000)) == COLLISION
     assert [d.address for d in names.devices.values()] == [0x1000]
 
 
 def test_devices_without_a_name(names: Namespace) -> None:
-    assert names.add_device(device(""))
-    assert names.add_device(device("", 0x2000))
+    assert names.add_device(device("")) == OK
+    assert names.add_device(device("", 0x2000)) == OK
     assert found(names, "") is None
     names.remove_device(names.devices[0x1000])
     assert list(names.devices) == [0x2000]
@@ -94,7 +112,7 @@ def test_name_is_free_after_removal(names: Namespace) -> None:
     names.remove_device(names.devices[0x1000])
     assert found(names, r"\Device\Echo") is None
     assert names.deleted == {}
-    assert names.add_device(device(r"\Device\ECHO", 0x2000))
+    assert names.add_device(device(r"\Device\ECHO", 0x2000)) == OK
 
 
 def test_handles(names: Namespace) -> None:
@@ -103,7 +121,7 @@ def test_handles(names: Namespace) -> None:
     handles = [names.open(echo, 0x100 * n, "path") for n in range(1, 4)]
     assert [handle.number for handle in handles] == [4, 8, 12]
     assert echo.handles == 3
-    assert names.close(handles[1]) is None
+    names.close(handles[1])
     assert sorted(names.handles) == [4, 12]
     assert names.open(echo, 0x900, "path").number == 16  # never used twice
     assert echo.handles == 3
@@ -117,24 +135,10 @@ def test_device_that_is_removed_while_handles_are_open(names: Namespace) -> None
     names.remove_device(echo)
     assert found(names, r"\Device\Echo") is None
     assert names.deleted == {0x1000: echo}
-    assert names.close(first) is None
-    assert names.close(second) is echo
+    names.close(first)
+    assert names.deleted == {0x1000: echo}
+    names.close(second)
     assert names.deleted == {}
-
-
-@pytest.mark.parametrize(
-    ("path", "key"),
-    [
-        (r"\??\a", r"\??\A"),
-        (r"\DosDevices\a", r"\??\A"),
-        (r"\Global??\a", r"\??\A"),
-        (r"\DosDevicesX\a", r"\DOSDEVICESX\A"),
-        (r"\Device\DosDevices\a", r"\DEVICE\DOSDEVICES\A"),
-        ("\\\U0001f600\ud800", "\\\U0001f600\ud800"),
-    ],
-)
-def test_keys(path: str, key: str) -> None:
-    assert canonical(path) == key
 
 
 @pytest.mark.parametrize(
