@@ -289,7 +289,7 @@ class _Run:
             inner,
             file_name=self.shown if own else "",
             supplied=self.supplied if own else 0,
-            hide=[str(self.cwd), str(_cargo_sources())],
+            hide=[str(self.cwd), str(_cargo_sources()), str(self.toolchain.home)],
         )
 
     def _own(self, target: Mapping[str, Any]) -> bool:

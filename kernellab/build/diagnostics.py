@@ -100,6 +100,8 @@ def from_compiler(
         linked = list(from_linker(words))
         if linked:
             return linked
+    if _LINKED_WITH_STD.search(text) and any("`std`" in str(c.get("message")) for c in children):
+        return [plain("error", " ".join(_NO_STD.split()), code="no-std")]
     rendered = str(message.get("rendered") or f"{level}: {text}\n")
     span = _main_span(message.get("spans", []), file_name)
     shift = supplied if span.get("line_start") == 1 and span.get("file_name") == file_name else 0
@@ -162,6 +164,12 @@ def _suggestions(part: Mapping[str, Any], file_name: str, supplied: int) -> Iter
             applicability=str(span.get("suggestion_applicability") or ""),
         )
 
+
+#: With the Windows target installed there is a ``std``: its panic handler meets the framework's.
+_LINKED_WITH_STD: Final = re.compile(r"duplicate lang item .*`panic_impl`")
+_NO_STD: Final = """\
+a driver has no `std`, and this one is linked with it: use `core` and `alloc` instead, and crates
+that are `no_std` (many have a feature `std` to be left out)"""
 
 _FIRST_LINE: Final = re.compile(r"^\s*1 [|│+~-]? ?")
 _NO_NUMBER: Final = re.compile(r"^(\s+)([|│=:.]?)(\s*)")

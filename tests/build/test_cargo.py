@@ -259,6 +259,14 @@ pub extern "system" fn DriverEntry(_driver: *mut c_void, _path: *mut c_void) -> 
     assert result.sys.is_file() and result.diagnostics == ()
 
 
+def test_a_driver_that_wants_std(make: Builder, toolchain: Toolchain) -> None:
+    with pytest.raises(BuildError) as caught:
+        make(HELLO + "\nextern crate std;\n")
+    shown = str(caught.value) + "".join(d.text for d in caught.value.diagnostics)
+    assert "`std`" in shown and "lang item" not in shown
+    assert str(toolchain.home) not in shown
+
+
 def test_source_that_wants_to_break_out(make: Builder) -> None:
     error = failed(make, "\n<script>alert(1)</script> \x1b[31m \x07\n")
     for diagnostic in error.diagnostics:
