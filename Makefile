@@ -4,8 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# More for `jupyter lab`. As root (a container, say) it would refuse to start; its token stays.
-LAB_ARGS ?= $(shell test "$$(id -u)" = 0 && echo --allow-root)
+# As root (in a container, say) JupyterLab would refuse to start; its token still guards it.
+AS_ROOT := $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 .PHONY: help demo lab setup test lint format bench bless clean
 
@@ -16,7 +16,7 @@ demo: setup  ## run the first course notebook on the simulated kernel
 	@$(BIN)/python tools/demo.py
 
 lab: setup  ## open JupyterLab on the notebooks; more for it in LAB_ARGS=
-	$(BIN)/jupyter lab notebooks $(LAB_ARGS)
+	$(BIN)/jupyter lab notebooks $(AS_ROOT) $(LAB_ARGS)
 
 setup: .venv/stamp-lab  ## everything that demo and lab need
 	@$(BIN)/kernellab setup --quiet
