@@ -20,24 +20,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from . import ntdata, protocol
+from . import protocol
 from .build.symbols import Symbols, symbolize
 from .crate import validate_name
 from .driver import DeviceHandle, Driver
 from .errors import (
-    Bugcheck,
     KernelLabError,
     LoadError,
-    NtStatusError,
     TargetLost,
     TargetStopped,
     TargetTimeout,
-    Unsupported,
     UsageError,
 )
-from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, Failure, State, Violation
+from .failures import typed_error
+from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .session import RequestFailed, Session
-from .snapshot import Snapshot
+from .snapshot import Snapshot, write_crash_dump
 from .target import registry
 from .target.base import Endpoint
 
@@ -209,6 +207,14 @@ class Target:
             self._usable()
             return Snapshot(self, _int(self.call("snapshot"), "snapshot"))
 
+    def crash_dump(self, path: str | Path) -> int:
+        """Write a complete memory dump, of the bug check where there was one; its size, bytes.
+
+        WinDbg and other readers of Windows' kernel dumps open it. On ``sim`` only.
+        """
+        self._open_for_use()
+        return write_crash_dump(self, Path(path))
+
     def _restore(self, number: int, states: dict[str, str]) -> None:
         with self._busy:
             self._open_for_use()
@@ -324,7 +330,7 @@ class Target:
             finally:
                 pending.forget()
         except RequestFailed as failed:
-            raise self._typed(failed.failure) from None
+            raise typed_error(self, failed.failure) from None
         except TargetTimeout:
             # The endpoint itself hangs: nothing more will come from it.
             self._stop("the target hung")
@@ -350,47 +356,6 @@ class Target:
         except (TargetLost, TargetTimeout, KeyboardInterrupt):
             self._stop("interrupted")
             self._endpoint.stop(grace=0)
-
-    def _typed(self, failure: Failure) -> KernelLabError:
-        """The one exception type for a failed reply."""
-        kind, message = failure.kind, failure.message
-        frames = self._symbolize(failure.frames)
-        if kind == "ntstatus":
-            return NtStatusError(message, failure.status, ntdata.status_name(failure.status))
-        if kind == "load":
-            missing = failure.detail.get("missing", ())
-            return LoadError(message, missing=[str(m) for m in missing])
-        if kind == "bugcheck":
-            return self._bugcheck_error(message)
-        if kind == "timeout":
-            self._stop("timed out")
-            return TargetTimeout(_with_place(message, frames), frames=frames)
-        if kind == "interrupted":
-            self._stop("interrupted")
-            return TargetStopped(_with_place(message, frames))
-        if kind == "stopped":
-            self._stop(message)
-            return TargetStopped(message)
-        if kind == "unsupported":
-            return Unsupported(message)
-        if kind == "usage":
-            return UsageError(message)
-        return TargetLost(f"the target failed inside: {message}")
-
-    def _bugcheck_error(self, message: str) -> KernelLabError:
-        event = self.bugcheck
-        if event is None:
-            return TargetLost(f"the target reports a bug check without saying which: {message}")
-        text = f"{event.name} ({event.code})"
-        if event.message:
-            text += f": {event.message.rstrip('.')}"
-        return Bugcheck(
-            _with_place(text, event.frames),
-            code=int(event.code, 16),
-            name=event.name,
-            parameters=[int(p, 16) for p in event.parameters],
-            frames=event.frames,
-        )
 
     # -- events, on the session's thread --------------------------------------------------------
 
@@ -427,16 +392,6 @@ class Target:
         if isinstance(event, Violation | BugcheckEvent | ErrorEvent) and event.frames:
             return dataclasses.replace(event, frames=self._symbolize(event.frames))
         return event
-
-
-def _with_place(message: str, frames: Sequence[protocol.Frame]) -> str:
-    """``message`` and the innermost line of the user's own code, where there is one."""
-    own = next((f for f in frames if f.file and f.line and not _is_library(f.file)), None)
-    return f"{message} (at {own.file}:{own.line})" if own else message
-
-
-def _is_library(file: str) -> bool:
-    return "/" in file or "\\" in file
 
 
 def _int(reply: dict[str, Any], key: str) -> int:

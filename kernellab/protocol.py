@@ -31,6 +31,8 @@ command        fields                                          reply
 ``snapshot``                                                    ``snapshot`` (a number)
 ``restore``    ``snapshot``  (also when stopped)
 ``forget``     ``snapshot``
+``dump``       (a crash dump; also when stopped)               ``file size``
+``get``        ``file offset``  (also when stopped)             ``data``
 ``status``                                                     ``state drivers devices …``
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
@@ -40,8 +42,8 @@ command        fields                                          reply
 
 ``timeout`` is wall-clock seconds that driver code may run for this request, ``budget`` a
 number of guest instructions. After a bug check, a time-out or an interrupt inside driver code
-the machine is *stopped*: everything but ``hello status restore reboot shutdown interrupt`` fails
-with kind ``stopped`` until ``reboot``, or a ``restore``.
+the machine is *stopped*: everything but ``hello status dump get restore reboot shutdown
+interrupt`` fails with kind ``stopped`` until ``reboot``, or a ``restore``.
 """
 
 from __future__ import annotations
@@ -59,13 +61,16 @@ MAX_LINE: Final = 8 * 1024 * 1024
 #: Bytes of an image in one ``put``: below the smallest envelope of any transport.
 PUT_CHUNK: Final = 48 * 1024
 
+#: Bytes of a file in one reply to ``get``.
+GET_CHUNK: Final = 1024 * 1024
+
 #: DbgPrint's component and level for what ``println!`` prints (DPFLTR_IHVDRIVER_ID, ERROR).
 DPFLTR_IHVDRIVER_ID: Final = 77
 DPFLTR_ERROR_LEVEL: Final = 0
 
 COMMANDS: Final = frozenset(
     (
-        "hello put load unload open close read write ioctl sleep snapshot restore forget "
+        "hello put get dump load unload open close read write ioctl sleep snapshot restore forget "
         "status interrupt reboot shutdown"
     ).split()
 )

@@ -1,10 +1,12 @@
-"""A moment of a simulated machine, to go back to."""
+"""A moment of a simulated machine: to go back to, or to look at in a debugger."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import TargetLost
+from .session import reply_bytes
 
 if TYPE_CHECKING:
     from .lab import Target
@@ -43,3 +45,22 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return f"<Snapshot {self._number} of {self.target!r}>"
+
+
+def write_crash_dump(target: Target, path: Path) -> int:
+    """Fetch a complete memory dump and write it to ``path``; its size in bytes."""
+    reply = target.call("dump")
+    file, size = str(reply.get("file")), int(reply.get("size", 0))
+    # Beside it first: a dump is either whole or not there.
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as out:
+            while out.tell() < size:
+                chunk = reply_bytes(target.call("get", file=file, offset=out.tell()))
+                if not chunk:
+                    raise TargetLost("the dump ended early")
+                out.write(chunk)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return size

@@ -9,12 +9,10 @@ thread a few milliseconds after they came.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import queue
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final
@@ -31,18 +29,19 @@ from .fields import size as _size
 from .fields import text as _text
 from .kernel import driver as drivers
 from .kernel import io
-from .kernel.bugcheck import BugCheck
+from .kernel.bugcheck import BugCheck, Report
+from .kernel.crash_dump import crash_dump
 from .kernel.driver import NtFailure
 from .kernel.execution import Stopped
 from .kernel.kernel import UNITS, Kernel
 from .kernel.scheduler import MAX_PROCESSORS, Stuck
 from .kernel.snapshot import Snapshot
 from .machine.pe import MAX_FILE
+from .output import Output
 
-#: Events gathered before they are written, and how long the first of them may wait, seconds.
-_BATCH: Final = 256
-_DELAY: Final = 0.005
-
+#: What a machine that has stopped still answers.
+_WHEN_STOPPED: Final = frozenset("hello status dump get restore reboot shutdown".split())
+_DUMP_FILE: Final = "MEMORY.DMP"
 _DEFAULT_TIMEOUT: Final = 10.0
 
 
@@ -54,55 +53,6 @@ class _Failed(Exception):
         self.fields = {"kind": kind, "message": message, **fields}
 
 
-class Output:
-    """Lines to the client. Events get their numbers here."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-        self._lines: list[str] = []
-        self._seq = 0
-        self._wake = threading.Event()
-        threading.Thread(target=self._flush_late, daemon=True).start()
-
-    def event(self, kind: str, fields: dict[str, Any]) -> None:
-        """Queue one event."""
-        with self._lock:
-            self._seq += 1
-            self._lines.append(json.dumps({"event": kind, "seq": self._seq, **fields}))
-            count = len(self._lines)
-        if count >= _BATCH:
-            self.flush()
-        elif count == 1:
-            self._wake.set()
-
-    def reply(self, message: dict[str, Any]) -> None:
-        """Send a reply, after all events so far."""
-        with self._lock:
-            self._lines.append(json.dumps(message))
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what is queued. A client that is gone is noticed by the reader, not here."""
-        with self._lock:
-            if not self._lines:
-                return
-            data = "\n".join(self._lines).encode() + b"\n"
-            self._lines.clear()
-            try:
-                self._stream.write(data)
-                self._stream.flush()
-            except (OSError, ValueError):
-                os._exit(0)
-
-    def _flush_late(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            time.sleep(_DELAY)
-            self.flush()
-
-
 class Endpoint:
     """Serves one client until its stream ends."""
 
@@ -112,6 +62,8 @@ class Endpoint:
         self._requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._files: dict[str, bytearray] = {}
         self._stopped = ""
+        #: Of the bug check that stopped the machine.
+        self._report: Report | None = None
         self._why = ""
         self._busy = False
         self._settings: dict[str, Any] = {}
@@ -132,6 +84,8 @@ class Endpoint:
             "snapshot": self._snapshot,
             "restore": self._restore,
             "forget": self._forget,
+            "dump": self._dump,
+            "get": self._get,
             "status": self._status,
             "reboot": self._reboot,
             "shutdown": lambda _: {},
@@ -176,7 +130,15 @@ class Endpoint:
             command = self._commands.get(name) if isinstance(name, str) else None
             if command is None:
                 raise Usage(f"there is no command {name!r}")
-            if self._stopped and name not in ("hello", "status", "restore", "reboot", "shutdown"):
+            if self._stopped and name not in (
+                "hello",
+                "status",
+                "dump",
+                "get",
+                "restore",
+                "reboot",
+                "shutdown",
+            ):
                 raise _Failed("stopped", self._stopped)
             reply = {"reply": number, "ok": True, **command(request)}
         except _Failed as failed:
@@ -213,6 +175,7 @@ class Endpoint:
             return action(k)
         except BugCheck as check:
             self._stopped = f"{check.name} ({check.code:#x})"
+            self._report = check.report
             if check.report is not None:
                 self._out.event("bugcheck", check.report.fields())
             raise _Failed("bugcheck", str(check)) from None
@@ -366,13 +329,28 @@ class Endpoint:
 
     def _restore(self, request: dict[str, Any]) -> dict[str, Any]:
         self._find_snapshot(request).restore(self._kernel)
-        self._stopped = ""
+        self._stopped, self._report = "", None
         return {}
 
     def _forget(self, request: dict[str, Any]) -> dict[str, Any]:
         self._find_snapshot(request).forget(self._kernel)
         del self._snapshots[_int(request, "snapshot")]
         return {}
+
+    def _dump(self, _: dict[str, Any]) -> dict[str, Any]:
+        content = crash_dump(self._kernel, self._report)
+        self._files[_DUMP_FILE] = bytearray(content)
+        return {"file": _DUMP_FILE, "size": len(content)}
+
+    def _get(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, offset = _text(request, "file"), _int(request, "offset")
+        content = self._files.get(name)
+        if content is None or offset < 0:
+            raise Usage(f"there is no file {name}")
+        chunk = content[offset : offset + protocol.GET_CHUNK]
+        if offset + len(chunk) >= len(content):
+            del self._files[name]  # the client has it all
+        return {"data": base64.b64encode(chunk).decode()}
 
     def _find_snapshot(self, request: dict[str, Any]) -> Snapshot:
         number = _int(request, "snapshot")
@@ -388,7 +366,7 @@ class Endpoint:
         self._settings = {"seed": seed, "processors": processors}
         self._files.clear()
         self._snapshots.clear()
-        self._stopped = ""
+        self._stopped, self._report = "", None
         self._kernel = self._boot()
         return {}
 

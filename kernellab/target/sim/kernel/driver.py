@@ -53,6 +53,8 @@ class LoadedDriver:
     module: ModuleImage
     object: int = 0
     registry_path: int = 0
+    #: Its entry in PsLoadedModuleList.
+    section: int = 0
     #: Kernel allocations that go with it: DRIVER_OBJECT, names.
     blocks: list[int] = field(default_factory=list)
 
@@ -163,6 +165,10 @@ def _make_object(k: Kernel, driver: LoadedDriver) -> None:
     entry["DriverStart"] = driver.base
     entry["DriverSize"] = driver.size
     entry["DriverInit"] = driver.entry
+    path = f"\\SystemRoot\\System32\\drivers\\{driver.name}.sys"
+    name = f"{driver.name}.sys"
+    driver.section = k.module_list.add(name, path, driver.base, driver.size, driver.entry)
+    entry["DriverSection"] = driver.section
     entry["DriverExtension"] = extension
     _name(k, driver, entry.at("DriverName"), f"\\Driver\\{driver.name}")
     hardware = "\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM"
@@ -230,6 +236,8 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
     k.cpu.special.unwatch(driver.base, driver.size)
     k.memory.unmap(driver.base, driver.size // PAGE)
     k.modules.remove(driver.module)
+    if driver.section:
+        k.module_list.remove(driver.section)
     del k.drivers[driver.name]
 
 

@@ -18,6 +18,7 @@ from .dispatcher import Dispatcher
 from .driver import NtFailure
 from .events import Bus
 from .execution import Activity, Call, Context, Flow, GuestFault, RaisedStatus, Steps
+from .module_list import ModuleList
 from .names import ObjectNames
 from .ob import Object, ObjectManager
 from .objects import Namespace
@@ -99,6 +100,9 @@ class Kernel:
         self.ps = ProcessManager(self)
         #: The flow of execution whose registers the CPU has.
         self.flow: Flow = self.ps.loader
+        self.module_list = ModuleList(self)
+        path = f"\\SystemRoot\\system32\\{NTOSKRNL}"
+        self.module_list.add(NTOSKRNL, path, STUBS_BASE, DRIVER_BASE - STUBS_BASE, 0)
         self._install_data()
 
     # -- exports ------------------------------------------------------------------------------

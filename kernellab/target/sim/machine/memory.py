@@ -143,6 +143,11 @@ class Memory:
         """Bytes of physical memory that are free."""
         return self.size - self._next + len(self._free) * PAGE
 
+    @property
+    def high_water(self) -> int:
+        """All physical memory that was ever used lies below this."""
+        return max(self._next, self._used)
+
     def _table(self) -> int:
         return self.allocate()
 

@@ -1,0 +1,76 @@
+"""A failed reply of a target, as the one exception type that it is for users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import ntdata, protocol
+from .errors import (
+    Bugcheck,
+    KernelLabError,
+    LoadError,
+    NtStatusError,
+    TargetLost,
+    TargetStopped,
+    TargetTimeout,
+    Unsupported,
+    UsageError,
+)
+from .protocol import Failure
+
+if TYPE_CHECKING:
+    from .lab import Target
+
+
+def typed_error(target: Target, failure: Failure) -> KernelLabError:
+    """The one exception type for a failed reply."""
+    kind, message = failure.kind, failure.message
+    frames = target._symbolize(failure.frames)
+    if kind == "ntstatus":
+        return NtStatusError(message, failure.status, ntdata.status_name(failure.status))
+    if kind == "load":
+        missing = failure.detail.get("missing", ())
+        return LoadError(message, missing=[str(m) for m in missing])
+    if kind == "bugcheck":
+        return _bugcheck_error(target, message)
+    if kind == "timeout":
+        target._stop("timed out")
+        return TargetTimeout(_with_place(message, frames), frames=frames)
+    if kind == "interrupted":
+        target._stop("interrupted")
+        return TargetStopped(_with_place(message, frames))
+    if kind == "stopped":
+        target._stop(message)
+        return TargetStopped(message)
+    if kind == "unsupported":
+        return Unsupported(message)
+    if kind == "usage":
+        return UsageError(message)
+    return TargetLost(f"the target failed inside: {message}")
+
+
+def _bugcheck_error(target: Target, message: str) -> KernelLabError:
+    event = target.bugcheck
+    if event is None:
+        return TargetLost(f"the target reports a bug check without saying which: {message}")
+    text = f"{event.name} ({event.code})"
+    if event.message:
+        text += f": {event.message.rstrip('.')}"
+    return Bugcheck(
+        _with_place(text, event.frames),
+        code=int(event.code, 16),
+        name=event.name,
+        parameters=[int(p, 16) for p in event.parameters],
+        frames=event.frames,
+    )
+
+
+def _with_place(message: str, frames: Sequence[protocol.Frame]) -> str:
+    """``message`` and the innermost line of the user's own code, where there is one."""
+    own = next((f for f in frames if f.file and f.line and not _is_library(f.file)), None)
+    return f"{message} (at {own.file}:{own.line})" if own else message
+
+
+def _is_library(file: str) -> bool:
+    return "/" in file or "\\" in file

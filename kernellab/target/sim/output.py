@@ -1,0 +1,62 @@
+"""Lines from the endpoint to its client: events are gathered and written together."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from typing import Any, BinaryIO, Final
+
+#: Events gathered before they are written, and how long the first of them may wait, seconds.
+_BATCH: Final = 256
+_DELAY: Final = 0.005
+
+
+class Output:
+    """Lines to the client. Events get their numbers here."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._lines: list[str] = []
+        self._seq = 0
+        self._wake = threading.Event()
+        threading.Thread(target=self._flush_late, daemon=True).start()
+
+    def event(self, kind: str, fields: dict[str, Any]) -> None:
+        """Queue one event."""
+        with self._lock:
+            self._seq += 1
+            self._lines.append(json.dumps({"event": kind, "seq": self._seq, **fields}))
+            count = len(self._lines)
+        if count >= _BATCH:
+            self.flush()
+        elif count == 1:
+            self._wake.set()
+
+    def reply(self, message: dict[str, Any]) -> None:
+        """Send a reply, after all events so far."""
+        with self._lock:
+            self._lines.append(json.dumps(message))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is queued. A client that is gone is noticed by the reader, not here."""
+        with self._lock:
+            if not self._lines:
+                return
+            data = "\n".join(self._lines).encode() + b"\n"
+            self._lines.clear()
+            try:
+                self._stream.write(data)
+                self._stream.flush()
+            except (OSError, ValueError):
+                os._exit(0)
+
+    def _flush_late(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            time.sleep(_DELAY)
+            self.flush()
