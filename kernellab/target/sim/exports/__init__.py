@@ -30,6 +30,8 @@ FAMILIES: Final = (
     "ob_event",
     "ex_callback",
     "mm",
+    "mm_mdl",
+    "mm_user",
     "ps",
     "rtl",
     "rtl_string",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..kernel.execution import Steps
 from ..kernel.io import IopfCallDriver, IopfCompleteRequest
 from ..kernel.structs import Struct, const
-from .registry import DISPATCH_LEVEL, PASSIVE_LEVEL, export
+from .registry import DISPATCH_LEVEL, export
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
@@ -46,9 +46,3 @@ def IopInvalidDeviceRequest(k: Kernel, DeviceObject: int, Irp: int) -> Steps:
     entry["IoStatus.Information"] = 0
     yield from IopfCompleteRequest(k, Irp)
     return status
-
-
-@export("PVOID IoGetCurrentProcess(VOID)", irql=PASSIVE_LEVEL)
-def IoGetCurrentProcess(k: Kernel) -> int:
-    """WDK: "IoGetCurrentProcess function (ntddk.h)": the system process's object."""
-    return k.thread.process.object

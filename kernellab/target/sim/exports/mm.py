@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..kernel.structs import read_unicode_string
+from ..kernel.uservm import PROBE_LIMIT
 from ..machine.memory import HIGHEST_USER, KERNEL_START
 from .registry import DISPATCH_LEVEL, PASSIVE_LEVEL, export, export_data
 
@@ -26,4 +27,4 @@ def MmIsAddressValid(k: Kernel, VirtualAddress: int) -> bool:
 
 export_data("MmHighestUserAddress", lambda k: HIGHEST_USER.to_bytes(8, "little"))
 export_data("MmSystemRangeStart", lambda k: KERNEL_START.to_bytes(8, "little"))
-export_data("MmUserProbeAddress", lambda k: (HIGHEST_USER - 0xFFFF).to_bytes(8, "little"))
+export_data("MmUserProbeAddress", lambda k: PROBE_LIMIT.to_bytes(8, "little"))

@@ -122,10 +122,14 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
             "or large local variables.",
         )
     if page is not None and access == "execute":
+        what = "is memory of a program (SMEP)" if page.user else "holds data, not code"
         return BugCheck(
             *("ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY", address, k.memory.entry(address)),
-            message=f"The driver jumped to {address:#x}, which holds data, not code.",
+            message=f"The driver jumped to {address:#x}, which {what}.",
         )
+    if page is not None and page.user and access == "write":
+        message = f"The driver wrote to {address:#x}, which is read-only memory of a program."
+        return _unhandled(k, _ACCESS_VIOLATION, rip, message)
     if page is not None and access == "write":
         return BugCheck(
             *("ATTEMPTED_WRITE_TO_READONLY_MEMORY", address, k.memory.entry(address)),

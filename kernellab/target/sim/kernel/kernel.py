@@ -8,7 +8,7 @@ from typing import Any, Final
 from kernellab.protocol import Frame, frame_fields
 
 from ..machine.cpu import STUB_SIZE, Cpu, Fault
-from ..machine.memory import PAGE, Memory, MemoryFault, canonical
+from ..machine.memory import KERNEL_START, PAGE, Memory, MemoryFault, canonical
 from ..machine.unwind import ModuleImage, RawFrame
 from . import bugcheck
 from . import driver as drivers
@@ -18,11 +18,12 @@ from .dispatcher import Dispatcher
 from .driver import NtFailure
 from .events import Bus
 from .execution import Activity, Call, Context, Flow, GuestFault, RaisedStatus, Steps
+from .mdl import MdlManager
 from .module_list import ModuleList
 from .names import ObjectNames
 from .ob import Object, ObjectManager
 from .objects import Namespace
-from .pool import Pool
+from .pool import PAGED_END, PAGED_START, Pool
 from .process import ProcessManager
 from .scheduler import NEVER, Scheduler
 from .structs import well_formed
@@ -73,6 +74,7 @@ class Kernel:
         self.bus = Bus()
         self.tell = self.bus.tell
         self.pool = Pool(self.memory)
+        self.mdl = MdlManager(self)
         self.drivers: dict[str, Any] = {}
         #: IRPs that the I/O manager has sent and that are not completed, by address.
         self.requests: dict[int, Any] = {}
@@ -166,6 +168,10 @@ class Kernel:
     def in_system_service(self) -> bool:
         """Whether driver code runs on behalf of a user-mode call, rather than a system thread."""
         return not self.ps.current.system
+
+    def pageable(self, address: int) -> bool:
+        """Whether Windows could have paged out what is at ``address``."""
+        return address < KERNEL_START or PAGED_START <= address < PAGED_END
 
     def new_stack(self) -> int:
         """Where the next kernel stack begins; around it nothing is mapped."""

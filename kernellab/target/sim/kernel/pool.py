@@ -18,6 +18,7 @@ from .execution import Context
 
 NONPAGED_START: Final = 0xFFFF_A800_0000_0000
 PAGED_START: Final = 0xFFFF_B800_0000_0000
+PAGED_END: Final = 0xFFFF_B880_0000_0000
 _ALIGN: Final = 16
 _SLACK: Final = 0xFD
 _FRESH: Final = 0xCD

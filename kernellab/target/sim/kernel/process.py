@@ -13,6 +13,7 @@ from .execution import STACK_SIZE, Activity, Call, Flow
 from .ob import Object
 from .structs import Struct
 from .thread import ETHREAD_SIZE, Thread
+from .uservm import UserMemory
 
 if TYPE_CHECKING:
     from ..machine.memory import AddressSpace
@@ -42,12 +43,14 @@ class PspSystemThread:
 class Process:
     """A process: its address space and threads. ``object`` is the address of its EPROCESS."""
 
-    def __init__(self, pid: int, name: str, obj: int, space: AddressSpace) -> None:
+    def __init__(self, pid: int, name: str, obj: int, space: AddressSpace, vm: UserMemory) -> None:
         self.pid = pid
         #: The image's file name, such as ``notepad.exe``.
         self.name = name
         self.object = obj
         self.space = space
+        #: Its user-mode memory: ``vm.allocate(size)``, ``vm.read``, ``vm.write`` and so on.
+        self.vm = vm
         self.threads: list[Thread] = []
         self.parent = 0
         self.exited = False
@@ -75,7 +78,8 @@ class ProcessManager:
         """A process without threads."""
         k = self._k
         obj = k.new_object(_EPROCESS_SIZE)
-        process = Process(self._id(), name, obj, space or k.memory.new_space())
+        space = space or k.memory.new_space()
+        process = Process(self._id(), name, obj, space, UserMemory(k.memory, space))
         self._header(obj, _PROCESS_OBJECT)
         k.ob.insert(Object(obj, "Process", process))
         self.processes[process.pid] = process

@@ -34,6 +34,8 @@ class Thread(Flow):
         self.process = process
         self.object = obj
         self.space = process.space
+        #: The process whose address space it has borrowed (KeStackAttachProcess).
+        self.attached: Process | None = None
         self.owner = ""
         self.priority = 8
         self.affinity = k.scheduler.all_processors
@@ -48,6 +50,11 @@ class Thread(Flow):
         #: What the wait subsystem keeps while it waits.
         self.waiting_on: object = None
         self.processor: Processor | None = None
+
+    @property
+    def current_process(self) -> Process:
+        """The process whose memory and handles it uses now: its own unless it is attached."""
+        return self.attached or self.process
 
 
 @dataclass(slots=True)

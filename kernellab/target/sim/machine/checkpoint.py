@@ -32,6 +32,9 @@ class Checkpoint:
         self._free = list(memory._free)
         self._pages = dict(memory.pages)
         self._leaves = dict(memory._leaves)
+        self._counts = dict(memory._counts)
+        self._locked = dict(memory.locked)
+        self._orphans = set(memory._orphans)
         self._space = memory.space
         self._spaces = [_Space(space) for space in memory.spaces]
         memory.stale = True
@@ -64,8 +67,12 @@ class Checkpoint:
         memory.pages.update(self._pages)
         memory._leaves.clear()
         memory._leaves.update(self._leaves)
+        memory._counts = dict(self._counts)
+        memory.locked = dict(self._locked)
+        memory._orphans = set(self._orphans)
         memory.space = self._space
         memory.spaces[:] = [kept.restore() for kept in self._spaces]
+        memory._note_empty()
         memory.stale = True
         return changed
 
@@ -89,18 +96,19 @@ def _interesting(
 class _Space:
     """What a checkpoint keeps of one address space."""
 
-    __slots__ = ("_leaves", "_pages", "_space", "_tables")
+    __slots__ = ("_counts", "_leaves", "_pages", "_space", "_tables")
 
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
         self._pages = dict(space.pages)
         self._leaves = dict(space.leaves)
         self._tables = list(space.tables)
+        self._counts = dict(space.counts)
 
     def restore(self) -> AddressSpace:
         space = self._space
         space.pages, space.leaves = dict(self._pages), dict(self._leaves)
-        space.tables = list(self._tables)
+        space.tables, space.counts = list(self._tables), dict(self._counts)
         return space
 
 

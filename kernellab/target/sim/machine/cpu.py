@@ -30,8 +30,8 @@ uc: Any = unicorn  # its own type hints cover a part only
 
 
 # Kernel mode with paging, write protection, NX, SSE: CR0 = PE MP ET NE WP PG,
-# CR4 = PAE PGE OSFXSR OSXMMEXCPT less PGE, EFER = SCE LME LMA NX less SCE.
-_CR0, _CR4, _EFER = 0x8001_0033, 0x620, 0xD00
+# CR4 = PAE OSFXSR OSXMMEXCPT SMEP, EFER = LME LMA NX.
+_CR0, _CR4, _EFER = 0x8001_0033, 0x10_0620, 0xD00
 _EFER_MSR: Final = 0xC000_0080
 
 _MAILBOX = struct.Struct("<6Q")
@@ -392,7 +392,8 @@ class Cpu:
     def _access(self, address: int, rip: int) -> str:
         """Read, write or execute: the engine gives no error code, so look at the tables."""
         page = self.memory.page(address)
-        if rip <= address < rip + 15 and (page is None or not page.execute):
+        barred = page is None or not page.execute or page.user  # SMEP bars user pages
+        if rip <= address < rip + 15 and barred:
             # Code at the end of a page can also touch data just behind itself; data that
             # is mapped and not executable is then what was executed.
             return "execute"

@@ -1,8 +1,8 @@
-"""Physical memory and real x86-64 page tables over it, seen from the host side.
+"""Real x86-64 page tables over physical memory, seen from the host side.
 
-The guest's physical memory is one anonymous mmap that is also given to the CPU; page tables lie
-inside it, so the CPU walks them as hardware does. The host keeps a map of its own from virtual
-page to physical address for speed. Nothing here knows of Unicorn.
+Page tables lie inside the guest's physical memory (:mod:`.physical`), so the CPU walks them as
+hardware does. The host keeps a map of its own from virtual page to physical address for speed.
+Nothing here knows of Unicorn.
 
 The upper half of every address space is the kernel's and the same in all; the lower half is
 a process's own (:class:`AddressSpace`).
@@ -12,12 +12,26 @@ Sizes are bytes, addresses 64-bit virtual unless called physical.
 
 from __future__ import annotations
 
-import mmap
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-PAGE: Final = 0x1000
+from .physical import PAGE, OutOfMemory, PhysicalMemory
+
+__all__ = [
+    "HIGHEST_USER",
+    "KERNEL_START",
+    "PAGE",
+    "AddressSpace",
+    "Memory",
+    "MemoryFault",
+    "OutOfMemory",
+    "Page",
+    "canonical",
+]
+
 PAGE_SHIFT: Final = 12
 
 _PRESENT, _WRITE, _USER, _NX = 1, 2, 4, 1 << 63
@@ -48,10 +62,6 @@ class MemoryFault(Exception):
         self.access = access
 
 
-class OutOfMemory(Exception):
-    """The machine's physical memory is used up."""
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """A mapped page: where it is in physical memory, and what is allowed."""
@@ -67,38 +77,34 @@ class Page:
 class AddressSpace:
     """The user half of a process: its own pages under a top-level table of its own."""
 
-    __slots__ = ("leaves", "pages", "root", "tables")
+    __slots__ = ("counts", "leaves", "pages", "root", "tables")
 
     def __init__(self, root: int) -> None:
         #: Physical address of the top-level table: what CR3 holds.
         self.root = root
         self.pages: dict[int, Page] = {}
         self.leaves: dict[int, int] = {}
-        #: Every table below the top one.
+        #: How many pages each leaf table maps.
+        self.counts: dict[int, int] = {}
+        #: Every table below the top one that is not a leaf.
         self.tables: list[int] = []
 
 
 #: Virtual page numbers below this are a process's own.
 _USER_PAGES: Final = 1 << 35
 
+#: So many leaf tables that may be empty are kept before they are looked through.
+_KEPT_EMPTY: Final = 64
+
 #: Slots of the top-level table that belong to the kernel.
 _KERNEL_SLOTS: Final = range(256, 512)
 
 
-class Memory:
+class Memory(PhysicalMemory):
     """``size`` bytes of physical memory, the kernel's half, and the current user half."""
 
     def __init__(self, size: int = 512 << 20) -> None:
-        self.size = size
-        self.ram = mmap.mmap(-1, size)
-        self._next = PAGE  # physical page 0 stays unused, so that 0 means "no table"
-        self._free: list[int] = []
-        #: Physical pages below this may have been used before, and need zeroing.
-        self._used = PAGE
-        #: Physical pages the host has written since the last checkpoint, None where none is
-        #: kept: see :mod:`.checkpoint`.
-        self.dirty: set[int] | None = None
-        self.checkpoints: list[Any] = []
+        super().__init__(size)
         self.spaces: list[AddressSpace] = []
         #: The kernel half's pages by virtual page number.
         self.pages: dict[int, Page] = {}
@@ -115,33 +121,9 @@ class Memory:
         self.space = self.system
         #: Leaf tables of the kernel's half by the virtual address of the 2 MiB they map.
         self._leaves: dict[int, int] = {}
-
-    # -- physical pages -----------------------------------------------------------------------
-
-    def allocate(self) -> int:
-        """A zeroed physical page's address. Raises :class:`OutOfMemory`."""
-        if self._free:
-            page = self._free.pop()
-        else:
-            page = self._next
-            if page + PAGE > self.size:
-                raise OutOfMemory
-            self._next += PAGE
-            if page >= self._used:
-                return page
-        self.ram[page : page + PAGE] = bytes(PAGE)
-        if self.dirty is not None:
-            self.dirty.add(page)
-        return page
-
-    def release(self, physical: int) -> None:
-        """Give a physical page back."""
-        self._free.append(physical)
-
-    @property
-    def available(self) -> int:
-        """Bytes of physical memory that are free."""
-        return self.size - self._next + len(self._free) * PAGE
+        self._counts: dict[int, int] = {}
+        #: Leaf tables that may be empty, with the space they are in: see :meth:`_drop_empty`.
+        self._empty: dict[tuple[int, int], AddressSpace] = {}
 
     @property
     def high_water(self) -> int:
@@ -176,16 +158,27 @@ class Memory:
         for page in space.pages.values():
             if page.owned:
                 self.release(page.physical)
-        for table in (*space.tables, space.root):
+        for table in (*space.leaves.values(), *space.tables, space.root):
             self.release(table)
         space.pages.clear()
         space.leaves.clear()
+        space.counts.clear()
+        self._empty = {key: s for key, s in self._empty.items() if s is not space}
 
     def use(self, space: AddressSpace) -> None:
         """Make user addresses mean those of ``space``; the CPU is told by ``stale``."""
         if space is not self.space:
             self.space = space
             self.stale = True
+
+    @contextmanager
+    def within(self, space: AddressSpace) -> Iterator[None]:
+        """User addresses mean those of ``space`` meanwhile, for the host only."""
+        before, self.space = self.space, space
+        try:
+            yield
+        finally:
+            self.space = before
 
     # -- page tables --------------------------------------------------------------------------
 
@@ -198,8 +191,12 @@ class Memory:
         execute: bool = False,
         user: bool = False,
         physical: list[int] | None = None,
+        owned: bool = False,
     ) -> None:
-        """Map ``count`` pages from ``address`` on, to new zeroed memory or to ``physical``."""
+        """Map ``count`` pages from ``address`` on, to new zeroed memory or to ``physical``.
+
+        ``owned`` says that the latter are released with the mapping.
+        """
         if physical is None and count * PAGE > self.available - (64 + count // 256) * PAGE:
             raise OutOfMemory
         for index in range(count):
@@ -208,9 +205,11 @@ class Memory:
             if number in pages:
                 raise ValueError(f"{number << PAGE_SHIFT:#x} is mapped already")
             frame = self.allocate() if physical is None else physical[index]
-            page = Page(frame, write, execute, user, physical is None)
+            page = Page(frame, write, execute, user, owned or physical is None)
             pages[number] = page
             self._set(number, page)
+            counts = self.space.counts if number < _USER_PAGES else self._counts
+            counts[number >> 9] = counts.get(number >> 9, 0) + 1
 
     def unmap(self, address: int, count: int = 1, *, release: bool = True) -> None:
         """Take ``count`` pages away; their memory is free again unless ``release`` is false."""
@@ -222,7 +221,37 @@ class Memory:
             self._put(slot, 0)
             if release and page.owned:
                 self.release(page.physical)
+            space = self.space if number < _USER_PAGES else self.system
+            counts = self._counts if space is self.system else space.counts
+            counts[number >> 9] -= 1
+            if not counts[number >> 9]:
+                self._empty[space.root, number >> 9] = space
+        if len(self._empty) > _KEPT_EMPTY:
+            self._drop_empty()
         self.stale = True
+
+    def _note_empty(self) -> None:
+        """Find the empty leaf tables anew: a checkpoint was gone back to."""
+        self._empty.clear()
+        for space in self.spaces:
+            counts = self._counts if space is self.system else space.counts
+            self._empty.update({(space.root, k): space for k, n in counts.items() if not n})
+
+    def _drop_empty(self) -> None:
+        """Give back leaf tables that map nothing, since addresses are seldom used again."""
+        for (_, key), space in self._empty.items():
+            kernel = space is self.system
+            counts = self._counts if kernel else space.counts
+            if counts.get(key, 1):
+                continue
+            table = space.root
+            for shift in (18, 9):
+                (entry,) = _U64.unpack_from(self.ram, table + (key >> shift & 0x1FF) * 8)
+                table = entry & _FRAME
+            self._put(table + (key & 0x1FF) * 8, 0)
+            del counts[key]
+            self.release((self._leaves if kernel else space.leaves).pop(key))
+        self._empty.clear()
 
     def protect(self, address: int, count: int, *, write: bool, execute: bool) -> None:
         """Change what ``count`` mapped pages allow."""
@@ -257,7 +286,7 @@ class Memory:
                 (entry,) = _U64.unpack_from(self.ram, slot)
                 if not entry:
                     made = self._table()
-                    if user:
+                    if user and shift != 9:
                         self.space.tables.append(made)
                     entry = made | _PRESENT | _WRITE | _USER
                     self._put(slot, entry)

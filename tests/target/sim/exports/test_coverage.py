@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[4]
 PENDING = frozenset(
     """
     CmKeyObjectType DbgBreakPoint ExEventObjectType ExFreePool ExSemaphoreObjectType
-    IoDeviceObjectType IoDriverObjectType IoFileObjectType IoGetCurrentProcess KdDebuggerEnabled
+    IoDeviceObjectType IoDriverObjectType IoFileObjectType KdDebuggerEnabled
     KdDebuggerNotPresent KeAcquireSpinLockAtDpcLevel KeBugCheck KeClearEvent KeGetCurrentThread
     KeInitializeSpinLock KeQueryInterruptTime KeQuerySystemTimePrecise KeRaiseIrqlToDpcLevel
     KeReadStateEvent KeReadStateTimer KeReleaseSpinLockFromDpcLevel KeRemoveQueueDpc KeResetEvent
