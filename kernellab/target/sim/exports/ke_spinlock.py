@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..kernel.bugcheck import BugCheck
-from ..kernel.execution import Spin, Steps
+from ..kernel.locks import SpinThen
 from .ke import KeLowerIrql, raise_irql
 from .registry import DISPATCH_LEVEL, HIGH_LEVEL, export
 
@@ -19,30 +19,42 @@ def KeInitializeSpinLock(k: Kernel, SpinLock: int) -> None:
     k.memory.set_u64(SpinLock, 0)
 
 
-def take(k: Kernel, lock: int, result: int = 0) -> int | Steps:
+class _Acquire(SpinThen):
+    """Wait until no other processor holds the lock."""
+
+    __slots__ = ()
+
+    def ready(self) -> bool:
+        return not self.k.memory.u64(self.address)
+
+    def take(self) -> None:
+        own(self.k, self.address)
+
+
+def take(k: Kernel, lock: int, result: int = 0) -> int | SpinThen:
     """Acquire a lock, spinning while another processor holds it; ``result`` when it is done."""
     if not k.memory.u64(lock):
-        _own(k, lock)
+        own(k, lock)
         return result
+    already_owned(k, lock)
+    return _Acquire(k, lock, "spin lock", result)
+
+
+def already_owned(k: Kernel, lock: int) -> None:
+    """Bug check 0xF where this processor holds the lock itself."""
     if k.memory.u64(lock) == k.scheduler.current.number + 1:
         raise BugCheck(
             *("SPIN_LOCK_ALREADY_OWNED", lock),
             message="A spin lock was acquired that this processor holds already: it would wait "
             "for itself for ever.",
         )
-    return _spin(k, lock, result)
 
 
-def _spin(k: Kernel, lock: int, result: int) -> Steps:
-    yield Spin(lambda: not k.memory.u64(lock), f"the spin lock at {lock:#x}")
-    _own(k, lock)
-    return result
-
-
-def _own(k: Kernel, lock: int) -> None:
+def own(k: Kernel, lock: int) -> None:
+    """Take a free lock."""
     # Not 1 as in Windows: the number of the processor, so that its owner is known.
     k.memory.set_u64(lock, k.scheduler.current.number + 1)
-    k.tell("spin-lock-taken", lock)
+    k.tell("lock-taken", "spin lock", lock)
 
 
 def release(k: Kernel, lock: int) -> None:
@@ -51,12 +63,12 @@ def release(k: Kernel, lock: int) -> None:
         raise BugCheck(
             *("SPIN_LOCK_NOT_OWNED", lock), message="A spin lock was released that is not held."
         )
-    k.tell("spin-lock-released", lock)
+    k.tell("lock-released", "spin lock", lock)
     k.memory.set_u64(lock, 0)
 
 
 @export("KIRQL KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock)", irql=DISPATCH_LEVEL)
-def KeAcquireSpinLockRaiseToDpc(k: Kernel, SpinLock: int) -> int | Steps:
+def KeAcquireSpinLockRaiseToDpc(k: Kernel, SpinLock: int) -> int | SpinThen:
     """WDK: "KeAcquireSpinLockRaiseToDpc function (wdm.h)"; held already is bug check 0xF."""
     return take(k, SpinLock, raise_irql(k, DISPATCH_LEVEL))
 
@@ -69,7 +81,7 @@ def KeReleaseSpinLock(k: Kernel, SpinLock: int, NewIrql: int) -> None:
 
 
 @export("VOID KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)", irql=HIGH_LEVEL)
-def KeAcquireSpinLockAtDpcLevel(k: Kernel, SpinLock: int) -> int | Steps:
+def KeAcquireSpinLockAtDpcLevel(k: Kernel, SpinLock: int) -> int | SpinThen:
     """WDK: "KeAcquireSpinLockAtDpcLevel function (wdm.h)"."""
     at_dispatch(k, "KeAcquireSpinLockAtDpcLevel")
     return take(k, SpinLock)
@@ -86,3 +98,32 @@ def at_dispatch(k: Kernel, name: str) -> None:
     """Report a routine that has to be called at DISPATCH_LEVEL or above and was not."""
     if k.cpu.irql < DISPATCH_LEVEL:
         k.violation("irql-too-low", f"{name} was called at IRQL {k.cpu.irql}, below DISPATCH_LEVEL")
+
+
+@export("BOOLEAN KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)", irql=HIGH_LEVEL)
+def KeTryToAcquireSpinLockAtDpcLevel(k: Kernel, SpinLock: int) -> bool:
+    """WDK: "KeTryToAcquireSpinLockAtDpcLevel function (wdm.h)"."""
+    at_dispatch(k, "KeTryToAcquireSpinLockAtDpcLevel")
+    if k.memory.u64(SpinLock):
+        return False
+    own(k, SpinLock)
+    return True
+
+
+@export("BOOLEAN KeTestSpinLock(PKSPIN_LOCK SpinLock)", irql=HIGH_LEVEL)
+def KeTestSpinLock(k: Kernel, SpinLock: int) -> bool:
+    """WDK: "KeTestSpinLock function (wdm.h)": TRUE while nobody holds it."""
+    return not k.memory.u64(SpinLock)
+
+
+@export("KIRQL KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock)", irql=DISPATCH_LEVEL)
+def KeAcquireSpinLockForDpc(k: Kernel, SpinLock: int) -> int | SpinThen:
+    """WDK: "KeAcquireSpinLockForDpc function (wdm.h)": in ordinary and threaded DPCs."""
+    return take(k, SpinLock, raise_irql(k, DISPATCH_LEVEL))
+
+
+@export("VOID KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql)", irql=DISPATCH_LEVEL)
+def KeReleaseSpinLockForDpc(k: Kernel, SpinLock: int, OldIrql: int) -> None:
+    """WDK: "KeReleaseSpinLockForDpc function (wdm.h)"."""
+    release(k, SpinLock)
+    KeLowerIrql(k, OldIrql)

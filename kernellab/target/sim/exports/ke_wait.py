@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..kernel.bugcheck import BugCheck
 from ..kernel.dispatcher import WAIT_ANY, Kind
-from ..kernel.execution import Wait
+from ..kernel.execution import Wait as Blocked
 from ..kernel.structs import size_of
 from .registry import APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, export
 
@@ -26,7 +26,17 @@ def KeInitializeEvent(k: Kernel, Event: int, Type: int, State: int) -> None:
 @export("LONG KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)", irql=DISPATCH_LEVEL)
 def KeSetEvent(k: Kernel, Event: int, Increment: int, Wait: int) -> int:
     """WDK: "KeSetEvent function (wdm.h)": the state before; the priority boost is not given."""
-    return k.dispatcher.signal(Event, 1)
+    old = k.dispatcher.signal(Event, 1)
+    k.dispatcher.keep_irql(Wait)
+    return old
+
+
+@export("LONG KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)", irql=DISPATCH_LEVEL)
+def KePulseEvent(k: Kernel, Event: int, Increment: int, Wait: int) -> int:
+    """WDK: "KePulseEvent function (ntifs.h)": for who waits now; the state before."""
+    old = k.dispatcher.pulse(Event)
+    k.dispatcher.keep_irql(Wait)
+    return old
 
 
 @export("VOID KeClearEvent(PRKEVENT Event)", irql=DISPATCH_LEVEL)
@@ -56,7 +66,7 @@ def KeReadStateEvent(k: Kernel, Event: int) -> int:
 )
 def KeWaitForSingleObject(
     k: Kernel, Object: int, WaitReason: int, WaitMode: int, Alertable: int, Timeout: int
-) -> int | Wait:
+) -> int | Blocked:
     """WDK: "KeWaitForSingleObject function (wdm.h)". At DISPATCH_LEVEL only with a zero timeout."""
     kind = k.dispatcher.kind(Object).name.lower().replace("_", " ")
     return k.dispatcher.wait(
@@ -83,7 +93,7 @@ def KeWaitForMultipleObjects(
     Alertable: int,
     Timeout: int,
     WaitBlockArray: int,
-) -> int | Wait:
+) -> int | Blocked:
     """WDK: "KeWaitForMultipleObjects function (wdm.h)". More than 3 need a WaitBlockArray."""
     if Count > (_MAXIMUM_WAIT_OBJECTS if WaitBlockArray else _THREAD_WAIT_OBJECTS):
         raise BugCheck(
@@ -106,7 +116,9 @@ def KeWaitForMultipleObjects(
     "PLARGE_INTEGER Interval)",
     irql=APC_LEVEL,
 )
-def KeDelayExecutionThread(k: Kernel, WaitMode: int, Alertable: int, Interval: int) -> int | Wait:
+def KeDelayExecutionThread(
+    k: Kernel, WaitMode: int, Alertable: int, Interval: int
+) -> int | Blocked:
     """WDK: "KeDelayExecutionThread function (wdm.h)". Negative intervals are relative."""
     return k.dispatcher.sleep(interval(k, Interval) or 0, alertable=bool(Alertable))
 

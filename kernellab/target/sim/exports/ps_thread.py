@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..kernel.execution import Exit, Steps
 from ..kernel.ob import CURRENT_PROCESS
-from ..kernel.process import Process, PspSystemThread
+from ..kernel.process import Process, PspSystemThread, exit_thread
 from ..kernel.structs import Struct, const
 from .registry import HIGH_LEVEL, PASSIVE_LEVEL, export
 
@@ -68,7 +68,7 @@ def PsCreateSystemThread(
         k.memory.set_u64(ClientId, process.pid)
         k.memory.set_u64(ClientId + 8, thread.id)
     k.tell("thread-created", thread)
-    k.ps.start(thread, PspSystemThread(StartRoutine, StartContext), "PspSystemThreadStartup")
+    k.ps.start(thread, PspSystemThread(k, StartRoutine, StartContext), "PspSystemThreadStartup")
     return 0
 
 
@@ -77,6 +77,7 @@ def PsTerminateSystemThread(k: Kernel, ExitStatus: int) -> int | Steps:
     """WDK: "PsTerminateSystemThread function (wdm.h)". Fails on what is no system thread."""
     if not k.thread.system or k.thread is k.ps.loader:
         return const("STATUS_INVALID_PARAMETER")
+    exit_thread(k)
     return _terminate(ExitStatus)
 
 

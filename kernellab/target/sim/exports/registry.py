@@ -19,7 +19,8 @@ A handler gets the kernel ``k`` first: ``k.memory`` (reads and writes that raise
 ``k.pool``, ``k.objects``, ``k.irql`` and so on. It returns a number (or a bool, or None for VOID).
 It may raise :class:`~..kernel.bugcheck.BugCheck`, and NtFailure where :func:`ntstatus` stands
 below the decorator. To call guest code it is a generator: ``result = yield Call(address, argument,
-…)``.
+…)``. Where it has to wait first and do something afterwards, it returns an activity that can be
+copied (:class:`~..kernel.locks.AfterWait`).
 
 Nothing may return a made-up success: what is not implemented is not registered, and a driver
 that imports it does not load.

@@ -45,6 +45,9 @@ _MUTANT_OWNER: Final = place("KMUTANT", "OwnerThread")[0]
 #: How often one thread may own a mutex ("KeWaitForSingleObject function (wdm.h)").
 _MUTANT_DEEPEST: Final = -(1 << 31)
 
+#: In KMUTANT.MutantFlags: its owner ended without releasing it.
+_ABANDONED: Final = 1
+
 WAIT_ALL, WAIT_ANY = 0, 1
 
 
@@ -114,6 +117,57 @@ class Dispatcher:
             self.satisfy(obj)
         return old
 
+    def pulse(self, obj: int) -> int:
+        """Signal an event for those only who wait for it now; the state before."""
+        old = self.signal(obj, 1)
+        self.set_state(obj, 0)
+        return old
+
+    def keep_irql(self, wait: int) -> None:
+        """``Wait`` of KeSetEvent and its kind: nothing gets in between it and the wait after it."""
+        k = self._k
+        if wait and not k.scheduler.current.in_dpc:
+            k.ps.current.wait_irql = k.cpu.irql
+            k.scheduler.set_irql(max(k.cpu.irql, 2))
+
+    def release_mutant(self, obj: int) -> int:
+        """Give up one acquisition of a mutex by the current thread; the state before."""
+        thread = self._k.ps.current
+        if self.owner(obj) != thread.object:
+            raise RaisedStatus(
+                const("STATUS_MUTANT_NOT_OWNED"),
+                "A mutex was released by a thread that does not own it.",
+            )
+        old = self.state(obj)
+        self.set_state(obj, old + 1)
+        if old == 0:
+            self._give_up(obj, thread)
+        return old
+
+    def abandon(self, thread: Thread) -> None:
+        """A thread ends: who waits for its mutexes gets STATUS_ABANDONED.
+
+        Bug check 0x4000008A for one that KeInitializeMutex made: drivers have to release those.
+        """
+        for obj in list(thread.mutants):
+            mutant = Struct(self._k.memory, "KMUTANT", obj)
+            if mutant["ApcDisable"]:
+                raise BugCheck(
+                    *("THREAD_TERMINATE_HELD_MUTEX", thread.object, obj),
+                    message=f"A thread ended while it owned the mutex at {obj:#x}.",
+                )
+            mutant["MutantFlags"] |= _ABANDONED
+            self.set_state(obj, 1)
+            self._give_up(obj, thread)
+
+    def _give_up(self, obj: int, thread: Thread) -> None:
+        mutant = Struct(self._k.memory, "KMUTANT", obj)
+        mutant["OwnerThread"] = 0
+        thread.mutants.remove(obj)
+        thread.apc_disable -= mutant["ApcDisable"]
+        self._k.tell("lock-released", "mutex", obj)
+        self.satisfy(obj)
+
     # -- waiting --------------------------------------------------------------------------------
 
     def wait(
@@ -133,6 +187,9 @@ class Dispatcher:
         """
         k = self._k
         thread = k.ps.current
+        if thread.wait_irql is not None:
+            k.scheduler.set_irql(thread.wait_irql)
+            thread.wait_irql = None
         ready = [i for i, obj in enumerate(objects) if self._available(obj, thread)]
         if ready and (not every or len(ready) == len(objects)):
             taken = objects if every else (objects[ready[0]],)
@@ -228,10 +285,11 @@ class Dispatcher:
         if state == 1:
             mutant = Struct(self._k.memory, "KMUTANT", obj)
             mutant["OwnerThread"] = thread.object
+            thread.mutants.append(obj)
             thread.apc_disable += mutant["ApcDisable"]
-            self._k.tell("mutex-taken", obj, thread)
-            if mutant["MutantFlags"] & 1:  # Abandoned
-                mutant["MutantFlags"] &= ~1
+            self._k.tell("lock-taken", "mutex", obj)
+            if mutant["MutantFlags"] & _ABANDONED:
+                mutant["MutantFlags"] &= ~_ABANDONED
                 return const("STATUS_ABANDONED")
         return 0
 

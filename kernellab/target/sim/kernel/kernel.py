@@ -18,6 +18,7 @@ from .dispatcher import Dispatcher
 from .driver import NtFailure
 from .events import Bus
 from .execution import Activity, Call, Context, Flow, GuestFault, RaisedStatus, Steps
+from .locks import Locks
 from .mdl import MdlManager
 from .module_list import ModuleList
 from .names import ObjectNames
@@ -99,6 +100,7 @@ class Kernel:
         #: What each OBJECT_TYPE is, by address.
         self.object_types: dict[int, str] = {}
         self.timers = Timers(self)
+        self.locks = Locks()
         self.ps = ProcessManager(self)
         #: The flow of execution whose registers the CPU has.
         self.flow: Flow = self.ps.loader

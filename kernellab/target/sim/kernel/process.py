@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from .bugcheck import BugCheck
 from .execution import STACK_SIZE, Activity, Call, Flow
 from .ob import Object
 from .structs import Struct
@@ -27,17 +28,35 @@ _PROCESS_OBJECT, _THREAD_OBJECT = 3, 6
 class PspSystemThread:
     """A system thread's life: its start routine, then its end. Can be copied (snapshots)."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_k")
 
-    def __init__(self, routine: int, context: int) -> None:
+    def __init__(self, k: Kernel, routine: int, context: int) -> None:
+        self._k = k
         self._call: Call | None = Call(routine, (context,))
 
     def send(self, value: int | None) -> Call:
         call, self._call = self._call, None
         if call is None:
             # Returning from the start routine ends the thread too.
+            exit_thread(self._k)
             raise StopIteration(value)
         return call
+
+
+def exit_thread(k: Kernel) -> None:
+    """What a thread may not have any more when it ends, checked in its own context.
+
+    Bug checks 0x4000008A for a mutex and 0x20 for APCs that are still disabled.
+    """
+    thread = k.ps.current
+    k.dispatcher.abandon(thread)
+    if thread.apc_disable or thread.special_apc_disable:
+        count = -thread.apc_disable & 0xFFFF | (-thread.special_apc_disable & 0xFFFF) << 16
+        raise BugCheck(
+            *("KERNEL_APC_PENDING_DURING_EXIT", 0, count, k.cpu.irql),
+            message="A thread ended inside a critical or guarded region: a call to leave it is "
+            "missing.",
+        )
 
 
 class Process:

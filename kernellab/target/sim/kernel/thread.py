@@ -45,6 +45,10 @@ class Thread(Flow):
         #: How often normal and special kernel APCs were disabled: both are 0 outside of regions.
         self.apc_disable = 0
         self.special_apc_disable = 0
+        #: The mutexes that it owns, in the order it took them.
+        self.mutants: list[int] = []
+        #: The IRQL for the wait that has to follow now (KeSetEvent with Wait), else None.
+        self.wait_irql: int | None = None
         #: Whether it is a thread of the system rather than of a program.
         self.system = True
         #: What the wait subsystem keeps while it waits.
