@@ -42,6 +42,7 @@ FAMILIES: Final = (
     "mm_user",
     "ps",
     "rtl",
+    "rtl_exception",
     "rtl_string",
     "rtl_convert",
     "crt",

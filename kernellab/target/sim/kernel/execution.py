@@ -14,14 +14,23 @@ so is what runs DPCs on a processor: :mod:`.scheduler` decides which one runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ..machine.cpu import Fault, Stop
 from ..machine.memory import PAGE, AddressSpace, MemoryFault
-from ..machine.unwind import RawFrame, unwind
+from ..machine.unwind import NAMES, RawFrame, unwind
+from .requests import Activity as Activity
+from .requests import Call as Call
+from .requests import Exit as Exit
+from .requests import Request as Request
+from .requests import Rethrow as Rethrow
+from .requests import Spin as Spin
+from .requests import Steps as Steps
+from .requests import Unwind as Unwind
+from .requests import Wait as Wait
+from .requests import WaitOnce as WaitOnce
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -32,80 +41,6 @@ STACK_SIZE: Final = 0x6000
 #: How much of the stack a saved context keeps for a later walk, bytes.
 _KEPT: Final = 2048
 _MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Ask for ``address`` to be called with ``arguments``; its rax is sent back."""
-
-    address: int
-    arguments: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Give up the processor; ``why`` names what is waited for, for whoever asks.
-
-    Yielded by an activity, or answered by an export's handler that has nothing to do
-    afterwards: the value given to :meth:`Flow.wake` is then the call's result.
-    """
-
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Spin:
-    """Keep the processor until ``ready()`` is true; ``why`` names what is waited for."""
-
-    ready: Callable[[], bool]
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Unwind:
-    """Give up guest frames and activities below ``registers["rsp"]`` and go on there.
-
-    For exception handling: the activity that yields this is not resumed.
-    """
-
-    registers: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """End the whole flow with ``value``, as PsTerminateSystemThread does."""
-
-    value: Any = None
-
-
-Request = Call | Wait | Spin | Unwind | Exit
-
-
-class Activity(Protocol):
-    """What :class:`Flow` drives: a generator, or an object that can be copied (snapshots)."""
-
-    def send(self, value: Any, /) -> Request:
-        """Go on with ``value`` (None at first); StopIteration with the result at the end."""
-
-
-#: An activity written as a generator; its value is the result.
-Steps = Generator[Request, Any, Any]
-
-
-class WaitOnce:
-    """The activity of an export that only waits: its result is what wakes it."""
-
-    __slots__ = ("_started", "wait")
-
-    def __init__(self, wait: Wait) -> None:
-        self.wait = wait
-        self._started = False
-
-    def send(self, value: Any) -> Wait:
-        if self._started:
-            raise StopIteration(value)
-        self._started = True
-        return self.wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +61,19 @@ class GuestFault(Exception):
 
 
 class RaisedStatus(Exception):
-    """A routine raises an exception in the driver: ExRaiseStatus, ProbeForRead and their kind."""
+    """A routine raises an exception in the driver: ExRaiseStatus, ProbeForRead and their kind.
 
-    def __init__(self, status: int, message: str) -> None:
+    ``flags`` and ``parameters`` are ExceptionFlags and ExceptionInformation of its record; by
+    default the driver cannot continue where it was raised.
+    """
+
+    def __init__(
+        self, status: int, message: str, *, flags: int = 1, parameters: tuple[int, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status & 0xFFFFFFFF
+        self.flags = flags
+        self.parameters = parameters
 
 
 class Stopped(Exception):
@@ -157,8 +100,9 @@ class Context:
     registers: dict[str, int]
     start: int
     stack: bytes
-    #: For each activity in between, innermost first: its trap's stub and rsp.
-    outer: tuple[tuple[int, int], ...]
+    #: For each activity in between, innermost first, what a walk goes on with: its trap's stub
+    #: and rsp, or all registers of the place where an exception happened.
+    outer: tuple[dict[str, int], ...]
     name: str
 
     def read(self, address: int, size: int) -> bytes | None:
@@ -170,16 +114,36 @@ class Context:
 
 
 @dataclass(slots=True)
+class Place:
+    """Where the walk of an exception's dispatch or of an unwind is.
+
+    ``registers`` are those of the frame, in the order of :data:`~..machine.unwind.NAMES`;
+    ``dispatcher`` is the DISPATCHER_CONTEXT that the frame's handler was given, 0 for none.
+    """
+
+    registers: list[int]
+    dispatcher: int = 0
+
+
+@dataclass(slots=True)
 class Level:
     """One activity on a flow: ``export`` and ``rsp`` of the trap that began it.
 
-    ``callee`` is the guest routine that it called last.
+    ``callee`` is the guest routine that it called last. ``room`` bytes below ``rsp`` are its own.
+    ``place`` is that of the exception that it dispatches, or of the unwind that it is in.
     """
 
     activity: Activity
     export: Any
     rsp: int
     callee: int = 0
+    room: int = 0
+    place: Place | None = None
+
+    def allocate(self, size: int) -> int:
+        """The address of ``size`` bytes of the guest stack, until the activity ends."""
+        self.room = (self.room + size + 15) & ~15
+        return (self.rsp - self.room) & ~15
 
 
 class Flow:
@@ -203,6 +167,8 @@ class Flow:
         self.space: AddressSpace = k.memory.system
         self._sending = False
         self._sent: Any = None
+        #: The exception that was dispatched already, in vain.
+        self._unhandled: Exception | None = None
         self._k = k
         k.memory.map(stack, size // PAGE)
 
@@ -291,11 +257,10 @@ class Flow:
 
     def _except(self, error: GuestFault | MemoryFault | RaisedStatus) -> None:
         """An exception in guest code, or in an export on its behalf: dispatch it, or raise it."""
-        activity = self._k.dispatch_exception(self, error)
-        if activity is None:
+        level = None if error is self._unhandled else self._k.dispatch_exception(self, error)
+        if level is None:
             raise error
-        rsp = (self._k.cpu.registers()["rsp"] - 0x100) & ~0xF
-        self.levels.append(Level(activity, None, rsp))
+        self.levels.append(level)
         self._sending, self._sent = True, None
 
     def _advance(self) -> Outcome | None:
@@ -321,12 +286,18 @@ class Flow:
         self._sent = None
         if isinstance(request, Call):
             level.callee = request.address
-            cpu.call(request.address, request.arguments, level.rsp)
+            cpu.call(request.address, request.arguments, level.rsp - level.room & ~0xF)
             self._sending = False
             return None
         if isinstance(request, Unwind):
             self.unwind_to(request.registers)
             return None
+        if isinstance(request, Rethrow):
+            self.levels.pop()
+            cpu.set_registers(request.registers)
+            cpu.trapping, cpu.trap_index, cpu.trap_rsp = request.trap
+            self._unhandled = request.error
+            raise request.error
         if isinstance(request, Exit):
             while self.levels:
                 self._close(self.levels.pop())
@@ -382,9 +353,11 @@ class Flow:
         size = max(0, min(_KEPT, self.top - start))
         stack = k.memory.try_read(start, size) or b""
         outer = tuple(
-            (k.stub_of(level.export.name), level.rsp)
+            {"rip": k.stub_of(level.export.name), "rsp": level.rsp}
+            if level.place is None
+            else {**dict(zip(NAMES, level.place.registers, strict=False)), "exact": 1}
             for level in reversed(levels)
-            if level.export is not None
+            if level.export is not None or level.place is not None
         )
         return Context(registers, start, stack, outer, self.name)
 
@@ -396,8 +369,7 @@ class Flow:
         def beyond(registers: dict[str, int]) -> dict[str, int] | None:
             if registers["rip"] != k.cpu.stub(0) or not outer:
                 return None
-            stub, rsp = outer.pop(0)
-            return {**registers, "rip": stub, "rsp": rsp}
+            return {**registers, **outer.pop(0)}
 
         read = k.memory.try_read if live else context.read
         frames = unwind(context.registers, k.modules, read, beyond=beyond)

@@ -10,14 +10,14 @@ from kernellab.protocol import Frame, frame_fields
 from ..machine.cpu import STUB_SIZE, Cpu, Fault
 from ..machine.memory import KERNEL_START, PAGE, Memory, MemoryFault, canonical
 from ..machine.unwind import ModuleImage, RawFrame
-from . import bugcheck
+from . import bugcheck, exceptions
 from . import driver as drivers
 from .bugcheck import BugCheck, Report
 from .callbacks import Callbacks, Registration
 from .dispatcher import Dispatcher
 from .driver import NtFailure
 from .events import Bus
-from .execution import Activity, Call, Context, Flow, GuestFault, RaisedStatus, Steps
+from .execution import Activity, Call, Context, Flow, GuestFault, Level, RaisedStatus, Steps
 from .locks import Locks
 from .mdl import MdlManager
 from .module_list import ModuleList
@@ -243,9 +243,9 @@ class Kernel:
 
     def dispatch_exception(
         self, flow: Flow, error: GuestFault | MemoryFault | RaisedStatus
-    ) -> Activity | None:
+    ) -> Level | None:
         """What handles an exception in guest code; None where nothing does (a bug check)."""
-        return None
+        return exceptions.dispatch(self, flow, error)
 
     def dpc_activity(self, dpc: Dpc) -> Steps:
         """Call a DPC's routine, and see that it returns at DISPATCH_LEVEL."""

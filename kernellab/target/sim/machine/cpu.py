@@ -23,7 +23,7 @@ import unicorn
 from unicorn import x86_const as x86
 
 from .memory import PAGE, Memory
-from .registers import REGISTERS, reader, writer
+from .registers import OTHERS, REGISTERS, VECTORS, reader, writer
 from .special import SpecialInstructions
 
 uc: Any = unicorn  # its own type hints cover a part only
@@ -320,10 +320,17 @@ class Cpu:
         """The same of what :meth:`save` gave."""
         return {name: context.reg_read(number) for name, number in REGISTERS.items()}
 
+    def vectors(self) -> dict[str, int]:
+        """xmm0 to xmm15 by their names, 128 bits each."""
+        return {name: self._engine.reg_read(number) for name, number in VECTORS.items()}
+
     def set_registers(self, registers: Mapping[str, int]) -> None:
-        """Set those that are given, by the same names."""
+        """Set those that are given, by their lower-case names."""
         for name, value in registers.items():
-            self._write[name](value & _MASK)
+            if name in OTHERS:
+                self._engine.reg_write(OTHERS[name], value)
+            else:
+                self._write[name](value & _MASK)
 
     def flags(self) -> int:
         """RFLAGS."""

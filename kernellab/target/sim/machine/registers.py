@@ -1,4 +1,4 @@
-"""The general registers by their lower-case names, and quick access to them."""
+"""The registers by their lower-case names, and quick access to the general ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ REGISTERS: Final = {
         *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip"),
     )
 }
+
+#: The vector registers; x64 code expects xmm6 to xmm15 unchanged after a call.
+VECTORS: Final = {f"xmm{n}": getattr(x86, f"UC_X86_REG_XMM{n}") for n in range(16)}
+
+#: What an exception's CONTEXT keeps besides the general registers.
+OTHERS: Final = {**VECTORS, "eflags": x86.UC_X86_REG_EFLAGS}
 
 
 def reader(engine: Any, number: int) -> Callable[[], int]:

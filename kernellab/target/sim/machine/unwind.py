@@ -12,15 +12,21 @@ ends the walk, it never raises and never loops.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .pe import PeImage
+from .function_table import Function as Function
+from .function_table import ModuleImage as ModuleImage
 
 #: General registers in the order in which instructions and unwind codes number them.
 REGISTERS: Final = tuple("rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split())
+
+#: What a list of registers holds: these, rip, and where vectors are wanted xmm6 to xmm15.
+NAMES: Final = (*REGISTERS, "rip", *(f"xmm{n}" for n in range(6, 16)))
+
+#: UNW_FLAG_EHANDLER, UNW_FLAG_UHANDLER: for exceptions, for unwinding.
+EXCEPTION_HANDLER, UNWIND_HANDLER = 1, 2
 
 #: Most frames that a walk reports.
 MAX_FRAMES: Final = 64
@@ -30,6 +36,7 @@ Beyond = Callable[[dict[str, int]], Mapping[str, int] | None]
 
 _RSP, _RIP = 4, 16
 _MASK = (1 << 64) - 1
+#: Most entries that one function is chained through.
 _CHAIN = 32
 # Slots of each operation after its first; 6 and 7 are the old XMM saves, in version 2 the
 # description of epilogues (which :func:`_epilogue` reads from the code itself).
@@ -57,60 +64,16 @@ class RawFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
-    """One RUNTIME_FUNCTION: RVAs of its first byte, the byte after its last, its unwind data."""
+class Handler:
+    """A frame as its language handler is told of it: RVAs of the handler and of its data.
 
-    begin: int
-    end: int
-    unwind: int
-
-
-class ModuleImage:
-    """A loaded module as the unwinder sees it: where it is, and its mapped bytes.
-
-    ``image`` may be shorter than ``size``, or empty for a module without function table;
-    relocations do not matter, unwind data has none.
+    ``establisher`` is the frame's fixed base; ``handler`` is 0 where the frame has none that is
+    to be called.
     """
 
-    def __init__(
-        self,
-        name: str,
-        base: int,
-        image: bytes | bytearray,
-        exception_rva: int = 0,
-        exception_size: int = 0,
-        size: int = 0,
-    ) -> None:
-        self.name = name
-        self.base = base
-        self.size = size or len(image)
-        self.image = bytes(image)
-        table = self.image[exception_rva : exception_rva + exception_size // 12 * 12]
-        entries = struct.iter_unpack("<III", table[: len(table) // 12 * 12])
-        # Padding entries at the end of a table are all zero.
-        self._functions = sorted(entry for entry in entries if entry[0] < entry[1])
-        self._begins = [entry[0] for entry in self._functions]
-
-    @classmethod
-    def from_pe(cls, name: str, base: int, pe: PeImage) -> ModuleImage:
-        """The module that ``pe`` becomes when it is loaded at ``base``."""
-        return cls(name, base, pe.image(), pe.exception_rva, pe.exception_size)
-
-    def find_function(self, rva: int) -> Function | None:
-        """The function-table entry that covers ``rva``; None means a leaf (or no code)."""
-        index = bisect_right(self._begins, rva) - 1
-        if index < 0:
-            return None
-        begin, end, unwind = self._functions[index]
-        for _ in range(_CHAIN):
-            if not unwind & 1:
-                return Function(begin, end, unwind) if rva < end else None
-            # An odd value refers to the entry that has the data.
-            entry = self.image[unwind & ~1 : (unwind & ~1) + 12]
-            if len(entry) < 12:
-                return None
-            unwind = struct.unpack("<I", entry[8:])[0]
-        return None
+    establisher: int
+    handler: int = 0
+    data: int = 0
 
 
 def find_function(module: ModuleImage, rva: int) -> Function | None:
@@ -140,16 +103,17 @@ def unwind(
     is_return = False
     while len(frames) < limit:
         rip, rsp = regs[_RIP], regs[_RSP]
-        module = _module_at(modules, rip)
+        module = module_at(modules, rip)
         if module is None and frames:
             further = beyond(dict(zip((*REGISTERS, "rip"), regs, strict=True))) if beyond else None
             if further is None:
                 break
             regs = [further.get(name, 0) & _MASK for name in (*REGISTERS, "rip")]
-            module = _module_at(modules, regs[_RIP])
+            module = module_at(modules, regs[_RIP])
             if module is None or regs[_RSP] < rsp:
                 break
-            rip, rsp, is_return = regs[_RIP], regs[_RSP], True
+            # Where an exception happened is no return address.
+            rip, rsp, is_return = regs[_RIP], regs[_RSP], not further.get("exact")
         frames.append(
             RawFrame(
                 rip,
@@ -168,8 +132,50 @@ def unwind(
     return frames
 
 
-def _module_at(modules: Sequence[ModuleImage], address: int) -> ModuleImage | None:
+def module_at(modules: Sequence[ModuleImage], address: int) -> ModuleImage | None:
+    """The module that ``address`` lies in."""
     return next((m for m in modules if m.base <= address < m.base + m.size), None)
+
+
+def virtual_unwind(
+    regs: list[int], module: ModuleImage | None, read: Read, kind: int
+) -> Handler | None:
+    """What RtlVirtualUnwind does: change ``regs`` to the caller's, say what handles this frame.
+
+    ``regs`` are in the order of :data:`NAMES`, with or without the vector registers. ``kind``
+    chooses which handlers count. A handler is not called for a prologue or epilogue. None
+    where the stack cannot be read.
+    """
+    function = module.find_function(regs[_RIP] - module.base) if module else None
+    frame = Handler(regs[_RSP])
+    if module is not None and function is not None:
+        frame = _handler(regs, module, function, read, kind)
+    return frame if _step(regs, module, read) is not None else None
+
+
+def _handler(
+    regs: list[int], module: ModuleImage, function: Function, read: Read, kind: int
+) -> Handler:
+    image = module.image
+    header = image[function.unwind : function.unwind + 4]
+    if len(header) < 4:
+        return Handler(regs[_RSP])
+    offset = regs[_RIP] - module.base - function.begin
+    in_body = offset >= header[1]
+    register = header[3] & 15
+    base = regs[_RSP]
+    raw = image[function.unwind + 4 : function.unwind + 4 + header[2] * 2]
+    codes = struct.unpack(f"<{header[2]}H", raw.ljust(header[2] * 2, b"\0"))
+    if register and (in_body or _frame_is_set(codes, header[0] & 7, offset)):
+        base = regs[register] - (header[3] >> 4) * 16 & _MASK
+    if not in_body or _epilogue(list(regs), module, function, read) is not None:
+        return Handler(base)
+    primary = _primary(module, function)
+    header = image[primary.unwind : primary.unwind + 4]
+    place = primary.unwind + 4 + (header[2] + 1 & ~1) * 2
+    if len(image) < place + 4 or header[0] >> 3 & 4 or not header[0] >> 3 & kind:
+        return Handler(base)
+    return Handler(base, struct.unpack_from("<I", image, place)[0], place + 4)
 
 
 def _step(regs: list[int], module: ModuleImage | None, read: Read) -> bool | None:
@@ -255,6 +261,12 @@ def _undo_codes(
             if value is None:
                 return None
             regs[info] = value
+        elif operation in (8, 9) and len(regs) > 17:
+            amount = operands[0] * 16 if operation == 8 else operands[0] | operands[1] << 16
+            saved = read(base + amount & _MASK, 16)
+            if saved is None or len(saved) < 16 or info < 6:
+                return None
+            regs[11 + info] = int.from_bytes(saved, "little")
         elif operation == 10:
             place = regs[_RSP] + (8 if info else 0)
             rip, rsp = _u64(read, place & _MASK), _u64(read, place + 24 & _MASK)
