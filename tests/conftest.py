@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from kernellab.build import BuildResult
 from kernellab.sources import build_text
+from tests.c_drivers import build_c
 from tests.drivers import driver_source
 
 # The same examples in every run, and no assertion on time: other work shares the machine.
@@ -30,6 +31,12 @@ def build_driver() -> Callable[..., BuildResult]:
         return build_text(name, driver_source(body, cleanup, extra))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def build_c_driver() -> Callable[[str, str], Path]:
+    """Build a driver from C source; the content cache makes repeats free."""
+    return build_c
 
 
 @pytest.fixture(scope="session")

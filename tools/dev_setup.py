@@ -17,6 +17,7 @@ WANTED = {
     "cargo-fmt": "rustfmt-web",
     "cargo-clippy": "rust-web-clippy",
     "x86_64-w64-mingw32-gcc": "gcc-mingw-w64-x86-64",
+    "clang-19": "clang-19",
 }
 
 

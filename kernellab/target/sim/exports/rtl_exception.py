@@ -102,10 +102,8 @@ def __C_specific_handler(
         n for n in range(first, count) if base + scopes[n][0] <= control < base + scopes[n][1]
     ]
     if flags & UNWINDING:
-        for n in inside:
+        for n in inside[: _left(scopes, inside, target - base, flags)]:
             _begin, _end, handler, jump = scopes[n]
-            if flags & TARGET_UNWIND and _ends_at(scopes, n, target - base):
-                break
             if not jump:
                 # Done, whatever comes of it: an unwind that collides goes on behind it.
                 k.memory.set_u32(DispatcherContext + 0x48, n + 1)
@@ -130,10 +128,19 @@ def __C_specific_handler(
     return CONTINUE_SEARCH
 
 
-def _ends_at(scopes: list[tuple[int, ...]], index: int, target: int) -> bool:
-    """Whether an unwind to ``target`` leaves scope ``index`` alone: it stays inside, or is its."""
-    begin, end, _handler, jump = scopes[index]
-    return (jump != 0 and jump == target) or begin <= target < end
+def _left(scopes: list[tuple[int, ...]], inside: list[int], target: int, flags: int) -> int:
+    """How many of the scopes that are ``inside`` an unwind leaves, innermost first."""
+    if not flags & TARGET_UNWIND:
+        return len(inside)
+    # To an __except block: up to its scope. clang's scopes can reach into the block behind them,
+    # so this comes first.
+    for count, n in enumerate(inside):
+        if scopes[n][3] == target:
+            return count
+    for count, n in enumerate(inside):
+        if scopes[n][0] <= target < scopes[n][1]:
+            return count
+    return len(inside)
 
 
 # -- unwinding ---------------------------------------------------------------------------------

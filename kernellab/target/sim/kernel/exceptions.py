@@ -213,6 +213,7 @@ def dispatch(k: Kernel, flow: Flow, error: GuestFault | MemoryFault | RaisedStat
     levels = list(flow.levels)
     registers = dict(raw)
     low = raw["rsp"]
+    raised = isinstance(error, RaisedStatus)
     top = levels[-1] if levels else None
     if isinstance(error, GuestFault):
         registers["rip"] = error.fault.rip
@@ -227,18 +228,22 @@ def dispatch(k: Kernel, flow: Flow, error: GuestFault | MemoryFault | RaisedStat
             registers["rip"], registers["rsp"] = k.stub_of(top.export.name), top.rsp
         elif top.place is not None:
             registers.update(zip(NAMES, top.place.registers, strict=True))
+            raised = False
     else:
         return None  # the kernel's own work, on nobody's behalf
+    if raised:
+        # In the driver's name: the context is that behind its call.
+        registers["rip"] = k.memory.u64(registers["rsp"])
+        registers["rsp"] += 8
     record = _describe(k, error, registers)
     if record is None or not Walk(k, flow, listed(registers), levels).any_handler():
         return None
-    if isinstance(error, RaisedStatus):
-        # Raised in the driver's name: the context is that of the call.
-        registers["rip"] = k.memory.u64(registers["rsp"])
-        registers["rsp"] += 8
+    if isinstance(error, GuestFault):
+        cpu.forget_exception()
     level = Level(None, None, (low - 0x100) & ~0xF)  # type: ignore[arg-type]
     if level.rsp - _ROOM < flow.limit:
-        return None  # Windows would fault twice
+        # What Windows pushes there would fault: a double fault.
+        raise GuestFault(Fault(14, registers["rip"], flow.limit - 8, "write"))
     level.place = Place(listed(registers))
     rethrow = Rethrow(error, raw, trap)
     level.activity = _dispatch(k, flow, level, levels, record, registers, rethrow)
@@ -249,8 +254,7 @@ def _describe(
     k: Kernel, error: GuestFault | MemoryFault | RaisedStatus, registers: dict[str, int]
 ) -> Record | None:
     if isinstance(error, RaisedStatus):
-        caller = k.memory.u64(registers["rsp"])
-        return Record(error.status, error.flags, caller, error.parameters)
+        return Record(error.status, error.flags, registers["rip"], error.parameters)
     if isinstance(error, MemoryFault):
         vector = 14 if canonical(error.address) else 13
         fault = Fault(vector, registers["rip"], error.address, error.access)

@@ -118,6 +118,7 @@ class Cpu:
         self._set_cr3 = writer(self._engine, x86.UC_X86_REG_CR3)
         self._set_gs = writer(self._engine, x86.UC_X86_REG_GS_BASE)
         self._root = memory.root
+        self._fresh = self.save()
         self._mailbox = 0
         self._nowhere = 0
         self._hook()
@@ -276,6 +277,23 @@ class Cpu:
         self._engine.context_restore(context)
         self._set_gs(gs_base)
         self.set_root(root)
+
+    def forget_exception(self) -> None:
+        """The last exception is handled: the next is no double fault.
+
+        The engine counts an exception as handled when its handler has been entered, and here
+        none ever is. Its own notes go with a state in which nothing has happened; all
+        registers but those of the x87 are set again.
+        """
+        engine = self._engine
+        others = (x86.UC_X86_REG_GS_BASE, x86.UC_X86_REG_MXCSR)
+        kept = {**self.registers(), **{n: engine.reg_read(r) for n, r in OTHERS.items()}}
+        values = [engine.reg_read(register) for register in others]
+        engine.context_restore(self._fresh)
+        self.set_registers(kept)
+        for register, value in zip(others, values, strict=True):
+            engine.reg_write(register, value)
+        self.set_root(self._root)
 
     def set_gs(self, base: int) -> None:
         """Where gs begins: the processor control region."""
