@@ -13,6 +13,7 @@ import pytest
 from kernellab.build import cache
 from kernellab.build.toolchain import find_toolchain
 from kernellab.target.sim import exports
+from kernellab.target.sim.exports.registry import Export
 
 HERE = Path(__file__).parent
 HEADERS = Path("/usr/share/mingw-w64/include")
@@ -20,11 +21,12 @@ OURS = HERE / "c" / "include"
 
 _COMPILE = (
     "--target=x86_64-pc-windows-msvc -ffreestanding -fms-extensions -fms-compatibility"
-    " -fasync-exceptions -fno-builtin -nostdlibinc -O1 -g -gcodeview -fdebug-compilation-dir=. -Wall -Werror"
-    " -Wno-unused-function -Wno-pragma-pack -Wno-ignored-attributes"
+    " -fasync-exceptions -fno-builtin -nostdlibinc -O1 -g -gcodeview"
+    " -fdebug-compilation-dir=. -Wall -Werror -Wno-unused-function -Wno-pragma-pack -Wno-ignored-attributes"
 ).split()
 _LINK = (
-    "/nologo /nodefaultlib /subsystem:native /driver /entry:DriverEntry /debug /Brepro /release /pdbsourcepath:."
+    "/nologo /nodefaultlib /subsystem:native /driver /entry:DriverEntry /debug /Brepro"
+    " /release /pdbsourcepath:."
 ).split()
 
 
@@ -64,13 +66,11 @@ def build_c(name: str, source: str) -> Path:
     return image
 
 
-def _kind(entry: exports.Export) -> str:
+def _kind(entry: Export) -> str:
     return " DATA" if entry.data is not None else ""
 
 
-def _build(
-    folder: Path, name: str, source: str, names: str, clang: str, linker: list[str]
-) -> None:
+def _build(folder: Path, name: str, source: str, names: str, clang: str, linker: list[str]) -> None:
     (folder / f"{name}.c").write_text(source, encoding="utf-8")
     (folder / "kernel.def").write_text(f"LIBRARY ntoskrnl.exe\nEXPORTS\n{names}", encoding="utf-8")
     include = [f"-isystem{p}" for p in (OURS, HEADERS / "ddk", HEADERS)]
