@@ -22,7 +22,8 @@ OURS = HERE / "c" / "include"
 _COMPILE = (
     "--target=x86_64-pc-windows-msvc -ffreestanding -fms-extensions -fms-compatibility"
     " -fasync-exceptions -fno-builtin -nostdlibinc -O1 -g -gcodeview"
-    " -fdebug-compilation-dir=. -Wall -Werror -Wno-unused-function -Wno-pragma-pack -Wno-ignored-attributes"
+    " -fdebug-compilation-dir=. -Wall -Werror -Wno-unused-function"
+    " -Wno-pragma-pack -Wno-ignored-attributes"
 ).split()
 _LINK = (
     "/nologo /nodefaultlib /subsystem:native /driver /entry:DriverEntry /debug /Brepro"

@@ -23,7 +23,7 @@ import unicorn
 from unicorn import x86_const as x86
 
 from .memory import PAGE, Memory
-from .registers import OTHERS, REGISTERS, VECTORS, reader, writer
+from .registers import OTHERS, REGISTERS, VECTORS, reader, renew, writer
 from .special import SpecialInstructions
 
 uc: Any = unicorn  # its own type hints cover a part only
@@ -279,20 +279,8 @@ class Cpu:
         self.set_root(root)
 
     def forget_exception(self) -> None:
-        """The last exception is handled: the next is no double fault.
-
-        The engine counts an exception as handled when its handler has been entered, and here
-        none ever is. Its own notes go with a state in which nothing has happened; all
-        registers but those of the x87 are set again.
-        """
-        engine = self._engine
-        others = (x86.UC_X86_REG_GS_BASE, x86.UC_X86_REG_MXCSR)
-        kept = {**self.registers(), **{n: engine.reg_read(r) for n, r in OTHERS.items()}}
-        values = [engine.reg_read(register) for register in others]
-        engine.context_restore(self._fresh)
-        self.set_registers(kept)
-        for register, value in zip(others, values, strict=True):
-            engine.reg_write(register, value)
+        """The last exception is handled: the next is no double fault."""
+        renew(self._engine, self._fresh)
         self.set_root(self._root)
 
     def set_gs(self, base: int) -> None:

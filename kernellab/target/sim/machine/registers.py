@@ -59,3 +59,16 @@ def writer(engine: Any, number: int) -> Callable[[int], None]:
         quick(number, place)
 
     return write
+
+
+def renew(engine: Any, fresh: Any) -> None:
+    """Keep the registers, and forget all else by way of ``fresh``, a context of the start.
+
+    The engine counts an exception as handled when its handler has been entered, and here none
+    ever is. The x87's registers are those of the start as well.
+    """
+    kept = (*REGISTERS.values(), *OTHERS.values(), x86.UC_X86_REG_GS_BASE, x86.UC_X86_REG_MXCSR)
+    values = [engine.reg_read(register) for register in kept]
+    engine.context_restore(fresh)
+    for register, value in zip(kept, values, strict=True):
+        engine.reg_write(register, value)
