@@ -33,6 +33,7 @@ from .errors import (
     UsageError,
 )
 from .failures import typed_error
+from .hardware import Hardware
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .session import RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
@@ -62,7 +63,7 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
     return Target(name, timeout=timeout, **options)
 
 
-class Target:
+class Target(Hardware):
     """A machine that drivers are loaded on. Use it as a context manager, or :meth:`close` it."""
 
     def __init__(self, name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> None:

@@ -36,6 +36,7 @@ command        fields                                          reply
 ``status``                                                     ``state drivers devices …``
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
+``error_log``                                                  ``entries``
 ``reboot``     ``seed processors``  (a fresh machine)
 ``shutdown``   (reply, then the process ends)
 =============  ==============================================  ===========================
@@ -71,7 +72,7 @@ DPFLTR_ERROR_LEVEL: Final = 0
 COMMANDS: Final = frozenset(
     (
         "hello put get dump load unload open close read write ioctl sleep snapshot restore forget "
-        "status interrupt reboot shutdown"
+        "error_log status interrupt reboot shutdown"
     ).split()
 )
 

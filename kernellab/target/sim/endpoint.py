@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Final
 from kernellab import __version__, ntdata, protocol
 from kernellab.errors import LoadError
 
+from . import hardware
 from .exports import table
 from .fields import Usage
 from .fields import data as _bytes
@@ -127,7 +128,7 @@ class Endpoint:
         number = request.get("id", 0)
         try:
             name = request.get("command")
-            command = self._commands.get(name) if isinstance(name, str) else None
+            command = self._command(name) if isinstance(name, str) else None
             if command is None:
                 raise Usage(f"there is no command {name!r}")
             if self._stopped and name not in (
@@ -155,6 +156,15 @@ class Endpoint:
             traceback.print_exc()
             reply = _error(number, "internal", f"{type(error).__name__}: {error}")
         self._out.reply(reply)
+
+    def _command(self, name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+        about_hardware = hardware.COMMANDS.get(name)
+        if about_hardware is None:
+            return self._commands.get(name)
+        return lambda request: about_hardware(self._kernel, request, self._run_in_kernel)
+
+    def _run_in_kernel(self, request: dict[str, Any], activity: Any, name: str) -> Any:
+        return self._run(request, activity, name, user=False)
 
     def _run(self, request: dict[str, Any], activity: Any, name: str, *, user: bool) -> Any:
         """Run an activity within the request's limits; everything that stops it is told."""

@@ -46,6 +46,12 @@ FAMILIES: Final = (
     "rtl_string",
     "rtl_convert",
     "crt",
+    "dbg_callback",
+    "io_driver",
+    "io_errorlog",
+    "io_volume",
+    "ke_bugcheck",
+    "ke_misc",
 )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..kernel.bugcheck import for_fault
+from ..kernel.execution import Steps
 from ..kernel.printf import DBGPRINT_LIMIT, read_string, vformat
+from ..kernel.structs import Struct, size_of
 from ..machine.cpu import Fault
-from .registry import HIGH_LEVEL, VaList, export
+from .registry import DISPATCH_LEVEL, HIGH_LEVEL, VaList, export
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
+_TAG: Final = int.from_bytes(b"DbgP", "little")
 _DEFAULT_COMPONENT: Final = 101  # DPFLTR_DEFAULT_ID
 _INFO_LEVEL: Final = 3  # DPFLTR_INFO_LEVEL
 _EVERYTHING: Final = (
@@ -20,7 +23,7 @@ _EVERYTHING: Final = (
 )
 
 
-def _print(k: Kernel, component: int, level: int, text: bytes) -> int:
+def _print(k: Kernel, component: int, level: int, text: bytes) -> int | Steps:
     """Send one call's text, at most 512 bytes of it; bytes that are not UTF-8 as ``\\xNN``."""
     raw = text[:DBGPRINT_LIMIT]
     k.emit(
@@ -35,11 +38,42 @@ def _print(k: Kernel, component: int, level: int, text: bytes) -> int:
             "thread": k.thread.id,
         },
     )
+    if (
+        k.callbacks.any("DbgSetDebugPrintCallback")
+        and k.scheduler.current.number not in k.system.printing
+    ):
+        return call_back(k, component, level, raw)
+    return 0
+
+
+def call_back(k: Kernel, component: int, level: int, raw: bytes) -> Steps:
+    """Give the text to the callbacks of DbgSetDebugPrintCallback, at DISPATCH_LEVEL or above.
+
+    What a callback prints itself is shown, and is not given to callbacks again.
+    """
+    irql, number = k.cpu.irql, k.scheduler.current.number
+    k.scheduler.set_irql(max(irql, DISPATCH_LEVEL))
+    k.system.printing.add(number)
+    buffer = k.pool.allocate(max(len(raw), 1), _TAG)
+    k.memory.write(buffer, raw)
+    output = k.pool.allocate(size_of("STRING"), _TAG)
+    string = Struct(k.memory, "STRING", output)
+    string["Length"] = string["MaximumLength"] = len(raw)
+    string["Buffer"] = buffer
+    try:
+        for callback in k.callbacks.of("DbgSetDebugPrintCallback"):
+            arguments = output, component, level
+            yield from k.callbacks.invoke(callback, arguments, "a debug print callback")
+    finally:
+        k.system.printing.discard(number)
+    for address in (output, buffer):
+        k.pool.free(k.pool.live[address])
+    k.scheduler.set_irql(irql)
     return 0
 
 
 @export("ULONG DbgPrint(PCSTR Format, ...)", irql=HIGH_LEVEL, simplified=_EVERYTHING)
-def DbgPrint(k: Kernel, Format: int, arguments: VaList) -> int:
+def DbgPrint(k: Kernel, Format: int, arguments: VaList) -> int | Steps:
     """WDK: "DbgPrint function (wdm.h)". Component DEFAULT, level INFO."""
     text = vformat(read_string(k.memory, Format), arguments, k.memory)
     return _print(k, _DEFAULT_COMPONENT, _INFO_LEVEL, text)
@@ -50,7 +84,9 @@ def DbgPrint(k: Kernel, Format: int, arguments: VaList) -> int:
     irql=HIGH_LEVEL,
     simplified=_EVERYTHING,
 )
-def DbgPrintEx(k: Kernel, ComponentId: int, Level: int, Format: int, arguments: VaList) -> int:
+def DbgPrintEx(
+    k: Kernel, ComponentId: int, Level: int, Format: int, arguments: VaList
+) -> int | Steps:
     """WDK: "DbgPrintEx function (wdm.h)"."""
     text = vformat(read_string(k.memory, Format), arguments, k.memory)
     return _print(k, ComponentId, Level, text)
@@ -61,7 +97,7 @@ def DbgPrintEx(k: Kernel, ComponentId: int, Level: int, Format: int, arguments: 
     irql=HIGH_LEVEL,
     simplified=_EVERYTHING,
 )
-def vDbgPrintEx(k: Kernel, ComponentId: int, Level: int, Format: int, arglist: int) -> int:
+def vDbgPrintEx(k: Kernel, ComponentId: int, Level: int, Format: int, arglist: int) -> int | Steps:
     """WDK: "vDbgPrintEx function (wdm.h)"."""
     text = vformat(read_string(k.memory, Format), VaList(k.memory, arglist), k.memory)
     return _print(k, ComponentId, Level, text)
@@ -75,7 +111,7 @@ def vDbgPrintEx(k: Kernel, ComponentId: int, Level: int, Format: int, arglist: i
 )
 def vDbgPrintExWithPrefix(
     k: Kernel, Prefix: int, ComponentId: int, Level: int, Format: int, arglist: int
-) -> int:
+) -> int | Steps:
     """WDK: "vDbgPrintExWithPrefix function (wdm.h)"."""
     text = vformat(read_string(k.memory, Format), VaList(k.memory, arglist), k.memory)
     return _print(k, ComponentId, Level, read_string(k.memory, Prefix) + text)

@@ -64,6 +64,10 @@ class Callbacks:
         """Who is to be called, in order; a copy, so that they may unregister meanwhile."""
         return list(self._kinds.get(kind, ()))
 
+    def any(self, kind: str) -> bool:
+        """Whether somebody is to be called at all."""
+        return bool(self._kinds.get(kind))
+
     def find(self, kind: str, *, routine: int = 0, cookie: int = 0) -> Registration | None:
         """The registration of a routine, or with a cookie."""
         for entry in self._kinds.get(kind, ()):

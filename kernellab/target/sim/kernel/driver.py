@@ -19,6 +19,7 @@ from ..machine.unwind import ModuleImage
 from .execution import Call, Steps
 from .ob import Object
 from .structs import Struct, const, size_of, write_unicode_string
+from .system import forget_driver
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -32,6 +33,8 @@ _COOKIE_DEFAULT: Final = 0x0000_2B99_2DDF_A232
 _COOKIE: Final = 0x0000_6B65_726E_6C62
 _IMAGE_GAP: Final = 0x10_0000
 _LONGEST_NAME: Final = 200
+#: How often one driver's reinitialization routines are called at most.
+_REINITIALIZATIONS: Final = 1000
 
 
 class NtFailure(Exception):
@@ -138,7 +141,22 @@ def IopLoadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - NT'
         if device.owner == driver.name:
             entry = Struct(k.memory, "DEVICE_OBJECT", device.address)
             entry["Flags"] &= ~const("DO_DEVICE_INITIALIZING")
+    yield from _reinitialize(k, driver)
     return status
+
+
+def _reinitialize(k: Kernel, driver: LoadedDriver) -> Steps:
+    """Call the reinitialization routines; one that registers itself again is called again."""
+    extension = Struct(k.memory, "DRIVER_OBJECT", driver.object)["DriverExtension"]
+    entry = Struct(k.memory, "DRIVER_EXTENSION", extension)
+    for _ in range(_REINITIALIZATIONS):
+        found = [r for r in k.system.reinitializations if r.driver_object == driver.object]
+        if not found:
+            return
+        k.system.reinitializations.remove(found[0])
+        entry["Count"] += 1
+        call = Call(found[0].routine, (driver.object, found[0].context, entry["Count"]))
+        yield from at_same_irql(k, call, "a reinitialization routine")
 
 
 def at_same_irql(k: Kernel, call: Call, what: str) -> Steps:
@@ -221,6 +239,7 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
 def remove(k: Kernel, driver: LoadedDriver) -> None:
     """Report what the driver left behind, take it away, and unmap the image."""
     _report_leaks(k, driver)
+    forget_driver(k, driver.name, driver.object)
     for device in [d for d in k.objects.devices.values() if d.owner == driver.name]:
         k.objects.remove_device(device)
     for device in [d for d in k.objects.deleted.values() if d.owner == driver.name]:

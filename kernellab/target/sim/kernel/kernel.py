@@ -10,7 +10,7 @@ from kernellab.protocol import Frame, frame_fields
 from ..machine.cpu import STUB_SIZE, Cpu, Fault
 from ..machine.memory import KERNEL_START, PAGE, Memory, MemoryFault, canonical
 from ..machine.unwind import ModuleImage, RawFrame
-from . import bugcheck, exceptions
+from . import bugcheck, crash, exceptions
 from . import driver as drivers
 from .bugcheck import BugCheck, Report
 from .callbacks import Callbacks, Registration
@@ -28,6 +28,7 @@ from .pool import PAGED_END, PAGED_START, Pool
 from .process import ProcessManager
 from .scheduler import NEVER, Scheduler
 from .structs import well_formed
+from .system import SystemState
 from .thread import Dpc, Thread
 from .timers import Timers
 
@@ -101,6 +102,7 @@ class Kernel:
         self.object_types: dict[int, str] = {}
         self.timers = Timers(self)
         self.locks = Locks()
+        self.system = SystemState()
         self.ps = ProcessManager(self)
         #: The flow of execution whose registers the CPU has.
         self.flow: Flow = self.ps.loader
@@ -211,6 +213,13 @@ class Kernel:
 
     def drive(self, thread: Thread | None, *, units: int = 0) -> None:
         """Let the machine run: to a thread's end, for some virtual time, or until it settles."""
+        try:
+            self._drive(thread, units)
+        except BugCheck:
+            crash.run_callbacks(self)
+            raise
+
+    def _drive(self, thread: Thread | None, units: int) -> None:
         try:
             if thread is not None:
                 self.scheduler.run(thread)

@@ -369,6 +369,12 @@ class Scheduler:
             message=f"The processor waits for ever for {flow.spin.why}.",
         )
 
+    def take_over(self, flow: Flow, irql: int) -> None:
+        """Give the current processor to ``flow`` for good: the machine has stopped."""
+        self._give_cpu(flow, self.current)
+        self._k.cpu.irql = self.current.irql = irql
+        self._k.cpu.attention = False
+
     # -- DPCs -----------------------------------------------------------------------------------
 
     def _begin_dpc(self, p: Processor) -> None:
