@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import BuildError, KernelLabError, NtStatusError, TargetTimeout, UsageError
 from .protocol import ErrorEvent, State
+from .verifier import EVERY_RULE, without
 
 if TYPE_CHECKING:
     from .build import BuildResult
@@ -54,6 +55,14 @@ class Workbench:
         run = CellRun(self, source, options, display, rich)
         self._runs[source.name] = run
         run.run(previous, bind)
+
+    def values_of(self, option: str) -> Sequence[str]:
+        """What ``--no-verify`` can be: the rules of the default target's verifier."""
+        if option != "--no-verify":
+            return ()
+        from .target import registry
+
+        return [EVERY_RULE, *(rule.name for rule in registry.get("sim").rules())]
 
     def warm(self) -> None:
         """Import what the first cell needs and start a simulator, in the background."""
@@ -164,7 +173,8 @@ class CellRun:
         current = target.drivers.get(name)
         if current is not None and current.running:
             take_away(current)
-        driver = target.prepare(result.sys, name=name)
+        verifier = without(options.no_verify) if options.no_verify else None
+        driver = target.prepare(result.sys, name=name, verifier=verifier)
         driver.timings["build"] = result.seconds
         self.driver = driver
         bind(driver)

@@ -1,4 +1,4 @@
-"""The command line: ``kernellab setup | doctor | build | run | targets | exports``.
+"""The command line: ``kernellab setup | doctor | build | run | targets | exports | rules``.
 
 Exit codes: 0 fine; 1 the build failed; 2 usage; 3 DriverEntry returned a failure; 4 bug check;
 5 a verifier rule was broken; 6 time ran out; 7 the target could not be reached, was lost or
@@ -92,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         help="list what a file of names (the first word of each line) has and sim lacks",
     )
     exports.add_argument("--json", action="store_true", help="one JSON object a line")
+    rules = add("rules", _rules)
+    rules.add_argument("--target", "-t", default="sim", metavar="T", help="of which target (sim)")
     return parser
 
 
@@ -175,6 +177,15 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
+def _rules(given: argparse.Namespace) -> int:
+    """List the verifier's rules: all are on, and --no-verify RULE switches one off."""
+    from .target import registry
+
+    for rule in registry.get(given.target).rules():
+        print(f"{rule.name:24}  {rule.summary}")
+    return 0
+
+
 def _build(given: argparse.Namespace) -> int:
     """Build a driver: SRC becomes a .sys, with its .pdb beside it."""
     if given.source.suffix.lower() == ".sys" and given.source.is_file():
@@ -221,6 +232,7 @@ def _run(given: argparse.Namespace) -> int:
         client=given.client,
         unload=not given.no_unload,
         build_seconds=build_seconds,
+        no_verify=given.no_verify,
     )
 
 

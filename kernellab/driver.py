@@ -17,6 +17,7 @@ from .stream import DbgLog
 if TYPE_CHECKING:
     from .build.symbols import Symbols
     from .lab import Target
+    from .verifier import VerifierSetting
 
 
 class Driver:
@@ -31,6 +32,8 @@ class Driver:
         self.log = DbgLog()
         #: What the verifier found in it.
         self.violations: list[Violation] = []
+        #: Which rules hold for it, from its next load on; None for all that the machine has.
+        self.verifier: VerifierSetting | None = None
         #: The bug check it caused, if it did.
         self.bugcheck: BugcheckEvent | None = None
         #: ``new``, ``loading``, ``running``, ``unloaded``, ``failed``, ``bug check``,

@@ -39,6 +39,7 @@ from .session import RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
 from .target import registry
 from .target.base import Endpoint
+from .verifier import VerifierSetting, checked
 
 #: Seconds that driver code may run for one request unless asked otherwise.
 TIMEOUT: Final = 10.0
@@ -56,9 +57,10 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
     """Start a target and return it ready for use.
 
     ``timeout`` is how many seconds driver code may run for one request. ``sim`` also takes
-    ``seed`` (which interleaving of threads, 0 unless given) and ``processors`` (2 unless given, 1
-    to 64). Raises UsageError for an unknown name or option and TargetLost when the target cannot
-    be started.
+    ``seed`` (which interleaving of threads, 0 unless given), ``processors`` (2 unless given, 1
+    to 64) and ``verifier``: ``"off"``, or which rules are off, such as ``{"leak-pool": False}``
+    (``kernellab rules`` lists them). Raises UsageError for an unknown name or option and TargetLost
+    when the target cannot be started.
     """
     return Target(name, timeout=timeout, **options)
 
@@ -80,6 +82,8 @@ class Target(Hardware):
         self._kind = registry.get(name)
         self._settings = {n: v for n, v in options.items() if n in self._kind.settings}
         self._options = {n: v for n, v in options.items() if n not in self._settings}
+        if "verifier" in self._settings:
+            self._settings["verifier"] = checked(self._settings["verifier"])
         self._stopped = ""
         self._closed = False
         self._busy = threading.RLock()
@@ -97,30 +101,40 @@ class Target(Hardware):
         name: str | None = None,
         timeout: float | None = None,
         budget: int | None = None,
+        verifier: VerifierSetting | None = None,
     ) -> Driver:
         """Load a ``.sys`` and run its DriverEntry; return the running driver.
 
         ``name`` is the service's name (the file's without ``.sys`` unless given), ``timeout``
         the seconds DriverEntry may run, ``budget`` its instructions where the target counts
-        them. A ``.pdb`` beside the image gives frames their lines.
+        them, ``verifier`` which rules do not hold for this driver, as for :func:`connect`. A
+        ``.pdb`` beside the image gives frames their lines.
 
         Raises LoadError (not an image for this target, or an import it lacks), NtStatusError
         (DriverEntry returned a failure), Bugcheck, TargetTimeout, TargetLost; each has the
         driver, with its log so far, as ``.driver``.
         """
         path = Path(image)
-        driver = self.prepare(path, name=name)
+        driver = self.prepare(path, name=name, verifier=verifier)
         self.run(driver, timeout=timeout, budget=budget)
         return driver
 
-    def prepare(self, image: str | Path, *, name: str | None = None) -> Driver:
+    def prepare(
+        self,
+        image: str | Path,
+        *,
+        name: str | None = None,
+        verifier: VerifierSetting | None = None,
+    ) -> Driver:
         """A driver object for ``image``, not loaded yet: subscribe to its events, then ``run``."""
         path = Path(image)
         name = validate_name(name or path.stem)
         current = self.drivers.get(name)
         if current is not None and current.running:
             raise UsageError(f"{name!r} is already loaded: {name}.unload() it, or reload() it")
-        return Driver(self, name, path)
+        driver = Driver(self, name, path)
+        driver.verifier = verifier
+        return driver
 
     def run(
         self, driver: Driver, *, timeout: float | None = None, budget: int | None = None
@@ -145,9 +159,10 @@ class Target(Hardware):
         for offset in range(0, max(len(data), 1), protocol.PUT_CHUNK):
             chunk = data[offset : offset + protocol.PUT_CHUNK]
             self._request("put", GRACE, file=file, offset=offset, data=chunk)
-        self._request(
-            "load", timeout + GRACE, driver=driver.name, file=file, timeout=timeout, budget=budget
-        )
+        fields = {"driver": driver.name, "file": file, "timeout": timeout, "budget": budget}
+        if driver.verifier is not None:
+            fields["verifier"] = checked(driver.verifier)
+        self._request("load", timeout + GRACE, **fields)
 
     def open(self, path: str, *, timeout: float | None = None) -> DeviceHandle:
         r"""Open a device by its Win32 name, such as ``\\.\Echo`` (sends IRP_MJ_CREATE).
@@ -390,8 +405,16 @@ class Target(Hardware):
         return tuple(symbolize(frames, images))
 
     def _symbolized(self, event: Event) -> Event:
-        if isinstance(event, Violation | BugcheckEvent | ErrorEvent) and event.frames:
-            return dataclasses.replace(event, frames=self._symbolize(event.frames))
+        if not isinstance(event, Violation | BugcheckEvent | ErrorEvent):
+            return event
+        if event.frames:
+            event = dataclasses.replace(event, frames=self._symbolize(event.frames))
+        if not isinstance(event, ErrorEvent) and event.related:
+            related = tuple(
+                dataclasses.replace(stack, frames=self._symbolize(stack.frames))
+                for stack in event.related
+            )
+            event = dataclasses.replace(event, related=related)
         return event
 
 

@@ -21,7 +21,7 @@ command        fields                                          reply
 =============  ==============================================  ===========================
 ``hello``                                                      ``protocol endpoint features``
 ``put``        ``file offset data``  (chunks of an image)      ``size`` (bytes so far)
-``load``       ``driver file timeout budget``                  ``status base size``
+``load``       ``driver file timeout budget verifier``         ``status base size``
 ``unload``     ``driver timeout``                              ``status``
 ``open``       ``path timeout``  (``\\\\.\\Name``)               ``handle``
 ``close``      ``handle timeout``
@@ -37,14 +37,16 @@ command        fields                                          reply
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
 ``error_log``                                                  ``entries``
-``reboot``     ``seed processors``  (a fresh machine)
+``reboot``     ``seed processors verifier``  (afresh)
 ``shutdown``   (reply, then the process ends)
 =============  ==============================================  ===========================
 
 ``timeout`` is wall-clock seconds that driver code may run for this request, ``budget`` a
-number of guest instructions. After a bug check, a time-out or an interrupt inside driver code
-the machine is *stopped*: everything but ``hello status dump get restore reboot shutdown
-interrupt`` fails with kind ``stopped`` until ``reboot``, or a ``restore``.
+number of guest instructions. ``verifier`` is ``"on"``, ``"off"``, or says of rules by name
+whether they are on, such as ``{"leak-pool": false}``: for one driver, or for the whole machine.
+After a bug check, a time-out or an interrupt inside driver code the machine is *stopped*:
+everything but ``hello status dump get restore reboot shutdown interrupt`` fails with kind
+``stopped`` until ``reboot``, or a ``restore``.
 """
 
 from __future__ import annotations
@@ -118,6 +120,14 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class RelatedStack:
+    """A second call stack that explains a report; ``label`` says what happened there."""
+
+    label: str = ""
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """What every event has: ``seq`` (from 1, per stream) and the driver's name."""
 
@@ -159,12 +169,17 @@ class DbgPrint(Event):
 
 @dataclass(frozen=True, slots=True)
 class Violation(Event):
-    """A verifier rule was broken."""
+    """A verifier rule was broken.
+
+    ``related`` are stacks of earlier moments that matter: where the memory was allocated, where
+    the lock was taken.
+    """
 
     kind: ClassVar[str] = "violation"
     rule: str = ""
     message: str = ""
     frames: tuple[Frame, ...] = ()
+    related: tuple[RelatedStack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +198,7 @@ class BugcheckEvent(Event):
     message: str = ""
     instruction: str = ""
     registers: Mapping[str, str] = field(default_factory=dict)
+    related: tuple[RelatedStack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +224,7 @@ EVENTS: Final[Mapping[str, type[Event]]] = {
 }
 
 _NAMES: Final[Mapping[type[Any], tuple[str, ...]]] = {
-    cls: tuple(f.name for f in fields(cls)) for cls in (*EVENTS.values(), Frame)
+    cls: tuple(f.name for f in fields(cls)) for cls in (*EVENTS.values(), Frame, RelatedStack)
 }
 
 # An error event's own ``kind`` field is called ``error`` on the class, which has a ``kind``.
@@ -241,6 +257,12 @@ def _frames(value: object) -> tuple[Frame, ...]:
     return tuple(out)
 
 
+def _related(value: object) -> tuple[RelatedStack, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(v, dict) for v in value):
+        raise ProtocolError("related is not a list of objects")
+    return tuple(_build(RelatedStack, item, {}) for item in value)
+
+
 def _build(cls: type[Any], given: Mapping[str, Any], renamed: Mapping[str, str]) -> Any:
     """Make ``cls`` from what JSON gave, each field checked against the default's type."""
     values: dict[str, Any] = {}
@@ -251,6 +273,8 @@ def _build(cls: type[Any], given: Mapping[str, Any], renamed: Mapping[str, str])
             continue
         if name == "frames":
             value = _frames(value)
+        elif name == "related":
+            value = _related(value)
         elif name == "parameters":
             if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
                 raise ProtocolError(f"{name} is not a list of strings")
@@ -267,7 +291,7 @@ def _build(cls: type[Any], given: Mapping[str, Any], renamed: Mapping[str, str])
 _SCALARS: Final[Mapping[str, type]] = {
     **dict.fromkeys("seq rva line level component irql thread count status_code".split(), int),
     **dict.fromkeys(
-        "driver state status text rule message code name instruction error"
+        "driver state status text rule message code name instruction error label"
         " address module function file kind".split(),
         str,
     ),
@@ -338,11 +362,13 @@ def event_fields(event: Event) -> dict[str, Any]:
         value = getattr(event, name)
         if name == "frames":
             value = [frame_fields(f) for f in value]
+        elif name == "related":
+            value = [related_fields(r) for r in value]
         elif isinstance(value, tuple):
             value = list(value)
         elif isinstance(value, Mapping):
             value = dict(value)
-        if value == "" or (name in ("registers",) and not value):
+        if value == "" or (name in ("registers", "related") and not value):
             continue
         out[back.get(name, name)] = value
     return out
@@ -352,3 +378,8 @@ def frame_fields(frame: Frame) -> dict[str, Any]:
     """A frame as JSON; what is not known is left out."""
     known = {name: getattr(frame, name) for name in _NAMES[Frame]}
     return {k: v for k, v in known.items() if v or k == "address"}
+
+
+def related_fields(stack: RelatedStack) -> dict[str, Any]:
+    """A related stack as JSON."""
+    return {"label": stack.label, "frames": [frame_fields(f) for f in stack.frames]}

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from .errors import Bugcheck, KernelLabError, TargetLost, TargetStopped, TargetTimeout
 from .lab import Target, connect
-from .pane.text import bugcheck_text, printable
+from .pane.text import bugcheck_text, printable, violation_text
 from .protocol import BugcheckEvent, DbgPrint, ErrorEvent, Event, State, Violation, event_fields
+from .verifier import without
 
 VIOLATIONS, CLIENT_FAILED = 5, 8
 
@@ -54,9 +55,7 @@ class Printer:
         elif isinstance(event, BugcheckEvent):
             print(bugcheck_text(event), file=sys.stderr)
         elif isinstance(event, Violation):
-            print(f"verifier: {event.rule}: {printable(event.message)}", file=sys.stderr)
-            for frame in event.frames:
-                print(f"    {frame}", file=sys.stderr)
+            print(violation_text(event), file=sys.stderr)
         elif isinstance(event, ErrorEvent):
             print(f"error: {printable(event.message)}", file=sys.stderr)
         elif isinstance(event, State) and event.state == "rebooted":
@@ -74,13 +73,15 @@ def run_driver(
     client: Path | None,
     unload: bool,
     build_seconds: float = 0.0,
+    no_verify: Sequence[str] = (),
 ) -> int:
     """Load ``image``, run the client script, unload; returns the exit code."""
     printer = Printer(as_json)
     try:
         with connect(target, timeout=timeout) as machine:
             machine.subscribe(printer)
-            driver = machine.prepare(image, name=name)
+            verifier = without(no_verify) if no_verify else None
+            driver = machine.prepare(image, name=name, verifier=verifier)
             machine.run(driver, timeout=timeout, budget=budget)
             driver.timings["build"] = build_seconds
             if client is not None and not _run_client(client, machine, driver, printer, as_json):

@@ -98,6 +98,33 @@ def test_inside_the_simulator_imports_point_one_way(path: Path) -> None:
                 assert layer[other] < mine, f"{imported} in {'.'.join(parts)}"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [m for m in MODULES if dotted(m).startswith(("target.sim.kernel.", "target.sim.exports."))],
+    ids=dotted,
+)
+def test_the_simulated_kernel_knows_no_verifier_rule(path: Path) -> None:
+    """It says what happens (``k.tell``); rules listen, and only they have names."""
+    from kernellab.target.sim.verify import table
+
+    names = {rule.name for rule in table()}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = {
+        id(node.args[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "tell"
+        and node.args
+    }
+    known = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in names and id(node) not in told
+    ]
+    assert known == []
+
+
 def test_no_module_has_grown_out_of_hand() -> None:
     long = {
         dotted(m): lines

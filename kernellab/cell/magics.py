@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.core.magic import Magics, cell_magic, magics_class
@@ -42,6 +43,9 @@ class Runner(Protocol):
         rich: bool,
     ) -> None:
         """Build, load and show; ``bind`` gets the driver. Raises KernelLabError."""
+
+    def values_of(self, option: str) -> Sequence[str]:
+        """What ``option`` of the magic can be, for completion."""
 
 
 @magics_class
@@ -86,15 +90,15 @@ def _without_traceback(error: KernelLabError) -> KernelLabError:
     return error
 
 
-def _complete(_: object, event: Any) -> list[str]:
+def _complete(runner: Runner, _: object, event: Any) -> list[str]:
     """Tab on the magic's line; IPython asks with the line up to the cursor."""
     words = event.line[: len(event.line) - len(event.symbol)].split()
     if not words or words[0] != "%%rustdriver":
         return []
-    return complete_magic(words[1:], event.symbol)
+    return complete_magic(words[1:], event.symbol, runner.values_of)
 
 
 def register(shell: InteractiveShell, runner: Runner) -> None:
     """Add the magics and their completion to ``shell``."""
     shell.register_magics(KernelLabMagics(shell, runner))
-    shell.set_hook("complete_command", _complete, str_key="%%rustdriver")
+    shell.set_hook("complete_command", partial(_complete, runner), str_key="%%rustdriver")

@@ -95,6 +95,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="N",
     ),
     _option(
+        "--no-verify",
+        help="a verifier rule that does not hold for this driver (`kernellab rules` lists them),"
+        " or `all`; may be repeated",
+        where="magic run",
+        action="append",
+        default=[],
+        metavar="RULE",
+    ),
+    _option(
         "--dep",
         help='a crate from the registry, such as --dep "bitflags=2"; may be repeated',
         where="magic build run",
@@ -182,13 +191,20 @@ def magic_help() -> str:
     return magic_parser().format_help()
 
 
-def complete_magic(words: Sequence[str], prefix: str) -> list[str]:
-    """What can follow on the magic's line: ``words`` stand before, ``prefix`` is begun."""
+def complete_magic(
+    words: Sequence[str],
+    prefix: str,
+    values_of: Callable[[str], Sequence[str]] = lambda flag: (),
+) -> list[str]:
+    """What can follow on the magic's line: ``words`` stand before, ``prefix`` is begun.
+
+    ``values_of`` gives an option's values that only other stages know.
+    """
     options = options_of(MAGIC)
     last = words[-1] if words else ""
     for option in options:
-        if last in option.flags and option.keywords.get("action") is None:
-            values = option.values() if option.values else ()
+        if last in option.flags and option.keywords.get("action") in (None, "append"):
+            values = option.values() if option.values else values_of(last)
             return [value for value in values if value.startswith(prefix)]
     if words and not prefix.startswith("-"):
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ..protocol import BugcheckEvent, Frame
+from ..protocol import BugcheckEvent, Frame, RelatedStack
 from .text import CELL, MOST_FRAMES, advice, code_text, excerpt, is_user, one_line
 
 _BOX = "border:1px solid #0a50a1;border-radius:3px;margin:6px 0;overflow:hidden"
@@ -54,6 +54,7 @@ def render_bugcheck(
     if event.frames:
         parts.append(f'<div style="{_CAPTION}">Call stack, innermost first</div>')
         parts.append(render_frames(event.frames, user_file=user_file))
+    parts.append(render_related(event.related, user_file=user_file))
     if event.parameters:
         parts.append(f'<div style="{_CAPTION}">Parameters</div><ol style="{_MONO};margin:0">')
         parts += [f"<li><code>{escape(one_line(p))}</code></li>" for p in event.parameters]
@@ -102,6 +103,18 @@ def render_frames(frames: Sequence[Frame], *, user_file: str = CELL) -> str:
     if len(frames) > MOST_FRAMES:
         items.append(f"<li>… and {len(frames) - MOST_FRAMES} more</li>")
     return f'<ol start="0" style="{_MONO};margin:0">{"".join(items)}</ol>'
+
+
+def render_related(related: Sequence[RelatedStack], *, user_file: str = CELL) -> str:
+    """Stacks of earlier moments that matter, each folded under what happened there."""
+    out = []
+    for stack in related:
+        own = next((f for f in stack.frames if is_user(f, user_file) and f.line), None)
+        where = f" (line {own.line})" if own is not None else ""
+        frames = render_frames(stack.frames, user_file=user_file)
+        label = escape(one_line(stack.label)) + where
+        out.append(f"<details><summary>{label}</summary>{frames}</details>")
+    return "".join(out)
 
 
 def _registers(event: BugcheckEvent) -> str:

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, Final
 
 from ..protocol import ErrorEvent, Frame, Violation
-from .bugcheck import render_frames, render_place
+from .bugcheck import render_frames, render_place, render_related
 from .text import CELL, diagnostic_text, is_user, one_line, stop_head, stop_hint
 
 _BOX = "border-left:4px solid {colour};padding:4px 12px;margin:6px 0"
@@ -48,6 +48,7 @@ def render_violations(
         if own is not None:
             parts.append(render_place(own, source))
         parts.append(_stack(violation.frames, user_file))
+        parts.append(render_related(violation.related, user_file=user_file))
     if count > MOST:
         parts.append(f"<div>… and {count - MOST} more</div>")
     parts.append("</div>")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ..protocol import BugcheckEvent, ErrorEvent, Frame, Violation
+from ..protocol import BugcheckEvent, ErrorEvent, Frame, RelatedStack, Violation
 
 #: What must not reach a screen as it is. Controls but tab and newline; C1 controls; soft
 #: hyphen; fillers that draw nothing; zero-width and direction characters (Unicode TR 36, 9);
@@ -168,7 +168,15 @@ def bugcheck_text(
         out += _frames_text(event.frames, user_file)
     if event.instruction:
         out.append(f"    instruction: {one_line(event.instruction)}")
-    return "\n".join(out)
+    return "\n".join(out + _related_text(event.related, user_file))
+
+
+def _related_text(related: Sequence[RelatedStack], user_file: str) -> list[str]:
+    out = []
+    for stack in related:
+        out.append(f"    {one_line(stack.label)}:")
+        out += _frames_text(stack.frames, user_file)
+    return out
 
 
 def _frames_text(frames: Sequence[Frame], user_file: str) -> list[str]:
@@ -195,7 +203,8 @@ def violation_text(event: Violation, source: str | None = None) -> str:
     own = next((f for f in event.frames if is_user(f) and f.line), None)
     if own is not None and source is not None:
         out += _excerpt_text(source, own.line)
-    return "\n".join(out + _frames_text(event.frames, CELL))
+    out += _frames_text(event.frames, CELL)
+    return "\n".join(out + _related_text(event.related, CELL))
 
 
 def stop_text(event: ErrorEvent, source: str | None = None) -> str:

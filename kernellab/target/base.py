@@ -7,6 +7,8 @@ point in the group ``kernellab.targets`` whose value is a :class:`TargetKind` su
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
 
 
@@ -30,6 +32,15 @@ class Endpoint(ABC):
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class RuleInfo:
+    """A verifier rule: its name, what it finds in one line, the page that it follows."""
+
+    name: str
+    summary: str
+    page: str = ""
+
+
 class TargetKind(ABC):
     """One way of running drivers. Stateless but for what it keeps warm."""
 
@@ -47,6 +58,10 @@ class TargetKind(ABC):
     def state(self) -> str:
         """One word or line on whether it can be used now: ``ready``, or what is missing."""
         return "ready"
+
+    def rules(self) -> Sequence[RuleInfo]:
+        """The rules of its verifier, each of which can be switched off by its name."""
+        return ()
 
     def warm(self) -> None:
         """Get ready for the next :meth:`start`, in the background. Cheap to call often."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
-from .base import Endpoint, TargetKind
+from .base import Endpoint, RuleInfo, TargetKind
 from .process import ProcessEndpoint
 
 
@@ -16,11 +17,16 @@ class Sim(TargetKind):
 
     name = "sim"
     summary = "the built-in simulated NT kernel (no VM needed; the default)"
-    settings = frozenset({"seed", "processors"})
+    settings = frozenset({"seed", "processors", "verifier"})
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._spare: ProcessEndpoint | None = None
+
+    def rules(self) -> Sequence[RuleInfo]:
+        from .sim.verify import table
+
+        return [RuleInfo(rule.name, rule.summary, rule.page) for rule in table()]
 
     def start(self, **options: Any) -> Endpoint:
         with self._lock:

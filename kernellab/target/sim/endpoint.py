@@ -20,11 +20,12 @@ from typing import Any, BinaryIO, Final
 from kernellab import __version__, ntdata, protocol
 from kernellab.errors import LoadError
 
-from . import hardware
+from . import hardware, verify
 from .exports import table
 from .fields import Usage
 from .fields import data as _bytes
 from .fields import integer as _int
+from .fields import rules as _rules
 from .fields import seconds as _number
 from .fields import size as _size
 from .fields import text as _text
@@ -102,7 +103,11 @@ class Endpoint:
         self._out.flush()
 
     def _boot(self) -> Kernel:
-        return Kernel(table(), self._out.event, **self._settings)
+        settings = dict(self._settings)
+        off = settings.pop("verifier", "on")
+        kernel = Kernel(table(), self._out.event, **settings)
+        self._verifier = verify.attach(kernel, off)
+        return kernel
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -251,6 +256,8 @@ class Endpoint:
         if data is None:
             raise Usage(f"no file {file} was put")
         k = self._kernel
+        if self._verifier is not None:
+            self._verifier.exempt(name, _rules(request))
         driver = drivers.load(k, name, bytes(data))
         self._state(name, "loaded")
         status = self._run(request, drivers.IopLoadDriver(k, driver), "IopLoadDriver", user=False)
@@ -373,7 +380,8 @@ class Endpoint:
         seed, processors = _int(request, "seed", 0), _int(request, "processors", 2)
         if not 1 <= processors <= MAX_PROCESSORS:
             raise Usage(f"'processors' has to be from 1 to {MAX_PROCESSORS}")
-        self._settings = {"seed": seed, "processors": processors}
+        verifier = _rules(request)
+        self._settings = {"seed": seed, "processors": processors, "verifier": verifier}
         self._files.clear()
         self._snapshots.clear()
         self._stopped, self._report = "", None

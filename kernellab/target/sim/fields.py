@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from . import verify
 from .kernel import io
 
 
@@ -45,3 +46,17 @@ def data(request: dict[str, Any]) -> bytes:
         return base64.b64decode(request.get("data", ""), validate=True)
     except (TypeError, ValueError):
         raise Usage("'data' has to be base64") from None
+
+
+def rules(request: dict[str, Any]) -> str | dict[str, bool]:
+    """What a request says of the verifier: on, off, or rules by name."""
+    value = request.get("verifier", "on")
+    if value in ("on", "off"):
+        return str(value)
+    if not isinstance(value, dict) or not all(isinstance(on, bool) for on in value.values()):
+        raise Usage("'verifier' has to be 'on', 'off', or rules with true or false")
+    names = [rule.name for rule in verify.table()]
+    for name in value:
+        if name not in names:
+            raise Usage(f"there is no verifier rule {name!r}; there are: {', '.join(names)}")
+    return value

@@ -75,6 +75,7 @@ def call_back(k: Kernel, component: int, level: int, raw: bytes) -> Steps:
 @export("ULONG DbgPrint(PCSTR Format, ...)", irql=HIGH_LEVEL, simplified=_EVERYTHING)
 def DbgPrint(k: Kernel, Format: int, arguments: VaList) -> int | Steps:
     """WDK: "DbgPrint function (wdm.h)". Component DEFAULT, level INFO."""
+    k.tell("print-format", Format)
     text = vformat(read_string(k.memory, Format), arguments, k.memory)
     return _print(k, _DEFAULT_COMPONENT, _INFO_LEVEL, text)
 
@@ -88,6 +89,7 @@ def DbgPrintEx(
     k: Kernel, ComponentId: int, Level: int, Format: int, arguments: VaList
 ) -> int | Steps:
     """WDK: "DbgPrintEx function (wdm.h)"."""
+    k.tell("print-format", Format)
     text = vformat(read_string(k.memory, Format), arguments, k.memory)
     return _print(k, ComponentId, Level, text)
 
@@ -99,6 +101,7 @@ def DbgPrintEx(
 )
 def vDbgPrintEx(k: Kernel, ComponentId: int, Level: int, Format: int, arglist: int) -> int | Steps:
     """WDK: "vDbgPrintEx function (wdm.h)"."""
+    k.tell("print-format", Format)
     text = vformat(read_string(k.memory, Format), VaList(k.memory, arglist), k.memory)
     return _print(k, ComponentId, Level, text)
 
@@ -113,6 +116,7 @@ def vDbgPrintExWithPrefix(
     k: Kernel, Prefix: int, ComponentId: int, Level: int, Format: int, arglist: int
 ) -> int | Steps:
     """WDK: "vDbgPrintExWithPrefix function (wdm.h)"."""
+    k.tell("print-format", Format)
     text = vformat(read_string(k.memory, Format), VaList(k.memory, arglist), k.memory)
     return _print(k, ComponentId, Level, read_string(k.memory, Prefix) + text)
 

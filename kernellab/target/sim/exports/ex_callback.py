@@ -108,7 +108,7 @@ def ExUnregisterCallback(k: Kernel, CallbackRegistration: int) -> Steps:
     """WDK: "ExUnregisterCallback function (wdm.h)": returns when the routine runs nowhere."""
     registration = k.registrations.pop(CallbackRegistration, None)
     if registration is None:
-        k.violation(
+        k.tell(
             "bad-callback",
             f"ExUnregisterCallback was given {CallbackRegistration:#x}, which is no registration",
         )

@@ -94,7 +94,7 @@ def _release(k: Kernel, mutex: int, kind: str) -> int:
             message=f"The {kind} at {mutex:#x} was released, and nobody holds it.",
         )
     if owner != k.thread.object:
-        k.violation("lock-not-owner", f"a {kind} was released by a thread that does not own it")
+        k.tell("lock-not-owner", f"a {kind} was released by a thread that does not own it")
     k.tell("lock-released", kind, mutex)
     old = entry["OldIrql"]
     event = entry.at("Event")
@@ -135,7 +135,7 @@ def ExTryToAcquireFastMutex(k: Kernel, FastMutex: int) -> bool:
 def ExReleaseFastMutex(k: Kernel, FastMutex: int) -> None:
     """WDK: "ExReleaseFastMutex function (wdm.h)": at APC_LEVEL; the IRQL from before is back."""
     if k.cpu.irql < APC_LEVEL:
-        k.violation("irql-too-low", f"ExReleaseFastMutex was called at IRQL {k.cpu.irql}, not 1")
+        k.tell("called-below-irql", "ExReleaseFastMutex", APC_LEVEL)
     k.scheduler.set_irql(_release(k, FastMutex, _FAST))
 
 

@@ -55,7 +55,7 @@ def _acquire(k: Kernel, lock: int, *, exclusive: bool) -> int | _Acquire:
     why = f"the push lock at {lock:#x}"
     if held.exclusive == thread or (exclusive and thread in held.shared):
         why += ", which it holds itself"
-        k.violation(
+        k.tell(
             "lock-recursive",
             "a thread acquired a push lock that it holds already: it waits for itself for ever",
         )
@@ -78,11 +78,11 @@ def _release(k: Kernel, lock: int, *, exclusive: bool) -> None:
     held = k.locks.push.get(lock)
     how = "exclusively" if exclusive else "shared"
     if held is None or not (held.exclusive if exclusive else held.shared):
-        k.violation("lock-not-held", f"a push lock was released that is not held {how}")
+        k.tell("lock-not-held", f"a push lock was released that is not held {how}")
         return
     thread = k.thread.object
     if thread not in (held.exclusive, *held.shared):
-        k.violation("lock-not-owner", "a push lock was released by a thread that does not hold it")
+        k.tell("lock-not-owner", "a push lock was released by a thread that does not hold it")
     k.tell("lock-released", _KIND, lock)
     if exclusive:
         held.exclusive = 0

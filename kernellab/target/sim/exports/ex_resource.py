@@ -63,7 +63,7 @@ def ExDeleteResourceLite(k: Kernel, Resource: int) -> int:
     """WDK: "ExDeleteResourceLite function (wdm.h)": of one that nobody holds or waits for."""
     found = _get(k, Resource)
     if found.owners or found.waiters:
-        k.violation("lock-held", "an executive resource was deleted that is still held")
+        k.tell("lock-held", "an executive resource was deleted that is still held")
     del k.locks.resources[Resource]
     k.tell("lock-deleted", _KIND, Resource)
     return 0
@@ -73,7 +73,7 @@ def _get(k: Kernel, address: int) -> Resource:
     found = k.locks.resources.get(address)
     if found is None:
         k.memory.read(address, size_of("ERESOURCE"))  # faults where nothing is
-        k.violation(
+        k.tell(
             "lock-not-initialized",
             "an executive resource was used that was not initialized, or was deleted",
         )
@@ -123,14 +123,14 @@ def _acquire(
     if granted:
         _grant(resource, thread, exclusive=exclusive and not mine)
         _show(k, address, resource)
-        k.tell("lock-taken", _KIND, address)
+        k.tell("lock-taken", _KIND, address, None, not wait)
         return 1
     if not wait:
         return 0
     why = f"the executive resource at {address:#x}"
     if mine:
         why += ", which it holds shared itself"
-        k.violation(
+        k.tell(
             "lock-recursive",
             f"{routine} waits for an executive resource that the thread itself holds shared: "
             "release it first",
@@ -242,7 +242,7 @@ def ExConvertExclusiveToSharedLite(k: Kernel, Resource: int) -> None:
     """WDK: "ExConvertExclusiveToSharedLite function (wdm.h)": shared waiters get it too."""
     found = _get(k, Resource)
     if not found.exclusive or k.thread.object not in found.owners:
-        k.violation(
+        k.tell(
             "lock-not-owner",
             "ExConvertExclusiveToSharedLite was called by a thread without exclusive access",
         )
@@ -284,7 +284,7 @@ def ExSetResourceOwnerPointer(k: Kernel, Resource: int, OwnerPointer: int) -> No
     """WDK: "ExSetResourceOwnerPointer function (wdm.h)": from then on released by that pointer."""
     found = _get(k, Resource)
     if OwnerPointer & _OWNER_POINTER != _OWNER_POINTER:
-        k.violation(
+        k.tell(
             "bad-owner-pointer",
             f"ExSetResourceOwnerPointer got {OwnerPointer:#x}: its two lowest bits must be 1",
         )

@@ -31,7 +31,7 @@ def _acquire(k: Kernel, ref: int, count: int) -> bool:
 def _release(k: Kernel, ref: int, count: int) -> None:
     value = k.memory.u64(ref)
     if value < count * _USER:
-        k.violation("rundown-not-acquired", "run-down protection was released that nobody holds")
+        k.tell("rundown-not-acquired", "run-down protection was released that nobody holds")
         return
     value -= count * _USER
     k.memory.set_u64(ref, value)
@@ -61,7 +61,7 @@ def ExInitializeRundownProtection(k: Kernel, RunRef: int) -> None:
 def ExReInitializeRundownProtection(k: Kernel, RunRef: int) -> None:
     """WDK: "ExReInitializeRundownProtection function (wdm.h)": after a run-down only."""
     if k.memory.u64(RunRef) != _ACTIVE:
-        k.violation("rundown-in-use", "run-down protection was initialized anew while in use")
+        k.tell("rundown-in-use", "run-down protection was initialized anew while in use")
     k.memory.set_u64(RunRef, 0)
 
 

@@ -73,7 +73,7 @@ def IoDeleteDevice(k: Kernel, DeviceObject: int) -> None:
     """
     device = k.objects.devices.get(DeviceObject)
     if device is None:
-        k.violation(
+        k.tell(
             "bad-device", f"IoDeleteDevice was given {DeviceObject:#x}, which is no device object"
         )
         # Reading through it faults as it would in Windows.
@@ -90,7 +90,7 @@ def IoDeleteDevice(k: Kernel, DeviceObject: int) -> None:
             break
         at = Struct(k.memory, "DEVICE_OBJECT", current).at("NextDevice")
     else:
-        k.violation("bad-device", "the driver object's list of devices has no end")
+        k.tell("bad-device", "the driver object's list of devices has no end")
     k.objects.remove_device(device)
 
 

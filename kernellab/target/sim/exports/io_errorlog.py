@@ -27,13 +27,9 @@ def IoAllocateErrorLogEntry(k: Kernel, IoObject: int, EntrySize: int) -> int:
     kind = k.memory.u16(IoObject)
     if kind not in (const("IO_TYPE_DEVICE"), const("IO_TYPE_DRIVER")):
         return 0
-    address = k.pool.allocate(
-        EntrySize,
-        _TAG,
-        owner=k.caller(),
-        context=lambda: k.flow.context(trapped=True),
-    )
+    address = k.pool.allocate(EntrySize, _TAG, owner=k.caller())
     if address:
+        k.tell("pool-allocated", k.pool.live[address])
         k.system.log_entries[address] = IoObject
     return address
 
@@ -55,7 +51,7 @@ def IoWriteErrorLogEntry(k: Kernel, ElEntry: int) -> None:
 
 def _take(k: Kernel, entry: int, routine: str) -> None:
     if k.system.log_entries.pop(entry, None) is None:
-        k.violation(
+        k.tell(
             "bad-error-log-entry",
             f"{routine} was given {entry:#x}, which is no error log entry, or one that was "
             "written or freed already",
@@ -76,9 +72,7 @@ def _read(k: Kernel, address: int, about: int) -> dict[str, Any]:
         raw = k.memory.read(address + at, max(0, size - at))
         units = [raw[n : n + 2] for n in range(0, len(raw) - 1, 2)]
         if b"\0\0" not in units:
-            k.violation(
-                "bad-error-log-entry", "a string of an error log entry does not end inside it"
-            )
+            k.tell("bad-error-log-entry", "a string of an error log entry does not end inside it")
             break
         text = b"".join(units[: units.index(b"\0\0")])
         strings.append(text.decode("utf-16-le", "replace"))

@@ -47,7 +47,7 @@ def IoSetHardErrorOrVerifyDevice(k: Kernel, Irp: int, DeviceObject: int) -> None
     """WDK: "IoSetHardErrorOrVerifyDevice function (ntddk.h)": kept with the IRP's thread."""
     thread = Struct(k.memory, "IRP", Irp)["Tail.Overlay.Thread"]
     if not thread:
-        k.violation(
+        k.tell(
             "irp-without-thread",
             "IoSetHardErrorOrVerifyDevice was given an IRP that belongs to no thread: check that "
             "Tail.Overlay.Thread is not NULL first",

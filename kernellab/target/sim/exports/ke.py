@@ -79,6 +79,8 @@ def KeQueryInterruptTime(k: Kernel) -> int:
 def KeStallExecutionProcessor(k: Kernel, MicroSeconds: int) -> None:
     """WDK: "KeStallExecutionProcessor function (ntifs.h)": passes virtual time."""
     k.now += MicroSeconds * 10
+    k.tell("stalled", MicroSeconds)
+    k.scheduler.check_watchdog()
 
 
 @export("VOID KeBugCheck(ULONG BugCheckCode)", irql=HIGH_LEVEL)

@@ -24,7 +24,7 @@ def KeEnterCriticalRegion(k: Kernel) -> None:
 def KeLeaveCriticalRegion(k: Kernel) -> None:
     """WDK: "KeLeaveCriticalRegion function (ntddk.h)"."""
     if not k.thread.apc_disable:
-        k.violation(
+        k.tell(
             "region-not-entered",
             "KeLeaveCriticalRegion was called by a thread that is in no critical region",
         )
@@ -42,7 +42,7 @@ def KeEnterGuardedRegion(k: Kernel) -> None:
 def KeLeaveGuardedRegion(k: Kernel) -> None:
     """WDK: "KeLeaveGuardedRegion function (ntddk.h)"."""
     if not k.thread.special_apc_disable:
-        k.violation(
+        k.tell(
             "region-not-entered",
             "KeLeaveGuardedRegion was called by a thread that is in no guarded region",
         )
@@ -82,7 +82,7 @@ def apcs_must_be_disabled(k: Kernel, routine: str) -> None:
     if k.cpu.irql < APC_LEVEL and not (
         thread.system or thread.apc_disable or thread.special_apc_disable
     ):
-        k.violation(
+        k.tell(
             "apcs-not-disabled",
             f"{routine} was called with APCs enabled; call it in a critical region or at APC_LEVEL",
         )

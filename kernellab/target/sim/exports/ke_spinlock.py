@@ -97,7 +97,7 @@ def KeReleaseSpinLockFromDpcLevel(k: Kernel, SpinLock: int) -> None:
 def at_dispatch(k: Kernel, name: str) -> None:
     """Report a routine that has to be called at DISPATCH_LEVEL or above and was not."""
     if k.cpu.irql < DISPATCH_LEVEL:
-        k.violation("irql-too-low", f"{name} was called at IRQL {k.cpu.irql}, below DISPATCH_LEVEL")
+        k.tell("called-below-irql", name, DISPATCH_LEVEL)
 
 
 @export("BOOLEAN KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock)", irql=HIGH_LEVEL)

@@ -98,11 +98,7 @@ def MmProbeAndLockProcessPages(
 
 def _lock(k: Kernel, mdl: int, mode: int, operation: int, name: str, process: int = 0) -> None:
     if k.irql > APC_LEVEL and k.pageable(k.mdl.address(mdl)):
-        k.violation(
-            "irql-too-high",
-            f"{name} was called for pageable memory at IRQL {k.irql}; it may be at "
-            "APC_LEVEL (1) at most",
-        )
+        k.tell("called-above-irql", f"{name} (for pageable memory)", APC_LEVEL)
     write = operation != const("IoReadAccess")
     whose = k.ps.process_objects.get(process)
     k.mdl.probe_and_lock(mdl, user=bool(mode), write=write, process=whose, owner=k.caller())
@@ -135,11 +131,7 @@ def MmMapLockedPagesSpecifyCache(
     Into user space at APC_LEVEL at most, and a failure there is an exception.
     """
     if AccessMode and k.irql > APC_LEVEL:
-        k.violation(
-            "irql-too-high",
-            f"MmMapLockedPagesSpecifyCache was called for user mode at IRQL {k.irql}; it may be at "
-            "APC_LEVEL (1) at most",
-        )
+        k.tell("called-above-irql", "MmMapLockedPagesSpecifyCache (for user mode)", APC_LEVEL)
     try:
         at = k.mdl.map(
             MemoryDescriptorList,
@@ -245,13 +237,12 @@ def MmAllocatePagesForMdlEx(
     mdl = 0
     if frames and not (fully and len(frames) < count):
         room = size_of("MDL") + 8 * len(frames)
-        mdl = k.pool.allocate(
-            *(room, _MDL_TAG), owner=k.caller(), context=lambda: k.flow.context(trapped=True)
-        )
+        mdl = k.pool.allocate(room, _MDL_TAG, owner=k.caller())
     if not mdl:
         for frame in frames:
             k.memory.release(frame)
         return 0
+    k.tell("pool-allocated", k.pool.live[mdl])
     if Flags & const("MM_DONT_ZERO_ALLOCATION"):
         for frame in frames:
             k.memory.write_physical(frame, b"\xcd" * PAGE)

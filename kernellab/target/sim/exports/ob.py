@@ -232,7 +232,7 @@ def _close(k: Kernel, handle: int, name: str) -> int:
     if handle in (CURRENT_PROCESS, CURRENT_THREAD):
         return 0
     if not k.ob.close(handle, k.thread.process.pid):
-        k.violation("bad-handle", f"{name} was given {handle:#x}, which is no open handle")
+        k.tell("bad-handle", f"{name} was given {handle:#x}, which is no open handle")
         return const("STATUS_INVALID_HANDLE")
     return 0
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final
 from ..kernel.bugcheck import BugCheck
 from ..kernel.execution import RaisedStatus
 from ..kernel.structs import const
-from .registry import APC_LEVEL, DISPATCH_LEVEL, export
+from .registry import DISPATCH_LEVEL, export
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
-    from ..kernel.pool import Allocation
 
 _ANY_TAG: Final = int.from_bytes(b"None", "little")
 _GUARDED: Final = (
@@ -27,20 +26,10 @@ _RAISE: Final = 0x10  # POOL_RAISE_IF_ALLOCATION_FAILURE
 def _allocate(
     k: Kernel, size: int, tag: int, *, paged: bool, zero: bool, execute: bool = False
 ) -> int:
-    if paged and k.cpu.irql > APC_LEVEL:
-        k.violation(
-            "irql-too-high",
-            f"paged pool was allocated at IRQL {k.cpu.irql}; it may be at APC_LEVEL (1) at most",
-        )
-    return k.pool.allocate(
-        size,
-        tag,
-        paged=paged,
-        zero=zero,
-        owner=k.caller(),
-        context=lambda: k.flow.context(trapped=True),
-        execute=execute,
-    )
+    address = k.pool.allocate(size, tag, paged=paged, zero=zero, owner=k.caller(), execute=execute)
+    if address:
+        k.tell("pool-allocated", k.pool.live[address])
+    return address
 
 
 @export(
@@ -126,9 +115,7 @@ def ExFreePoolWithTag(k: Kernel, P: int, Tag: int) -> None:
             *("BAD_POOL_CALLER", 0x46, P),
             message="The driver freed memory that belongs to the kernel.",
         )
-    if allocation.paged and k.cpu.irql > APC_LEVEL:
-        k.violation("irql-too-high", f"paged pool was freed at IRQL {k.cpu.irql}")
-    _check_overrun(k, allocation)
+    k.tell("pool-freeing", allocation)
     k.pool.free(allocation)
 
 
@@ -147,13 +134,3 @@ def _bad_free(k: Kernel, address: int) -> BugCheck:
         *("BAD_POOL_CALLER", 0x46, address),
         message=f"The driver freed {address:#x}, which no allocation begins at{where}.",
     )
-
-
-def _check_overrun(k: Kernel, allocation: Allocation) -> None:
-    offset = k.pool.overrun(allocation)
-    if offset is not None:
-        k.violation(
-            "pool-overrun",
-            f"offset {offset} was written in an allocation of {allocation.size} bytes with tag "
-            f"'{allocation.tag_text}'; found when it was freed",
-        )

@@ -147,14 +147,14 @@ class Export:
         assert function is not None
         converters = [_convert(size) for size in self.sizes]
         count, irql, memory, variadic = len(converters), self.irql, k.memory, self.variadic
-        cpu = k.cpu
+        cpu, name = k.cpu, self.name
 
         def handler(a: int, b: int, c: int, d: int, rsp: int) -> Any:
             k.now += CALL_UNITS
             if k.now >= k.alarm:
                 cpu.attention = True
             if cpu.irql > irql:
-                k.irql_too_high(self)
+                k.tell("called-above-irql", name, irql)
             values: list[Any] = [a, b, c, d][:count]
             if count > 4:
                 values += [memory.u64(rsp + 8 + 8 * n) for n in range(4, count)]

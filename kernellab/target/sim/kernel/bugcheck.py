@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from kernellab import ntdata
-from kernellab.protocol import Frame
+from kernellab.protocol import Frame, RelatedStack
 
 from ..machine.cpu import Fault
 from ..machine.memory import HIGHEST_USER, KERNEL_START
 
 if TYPE_CHECKING:
+    from .execution import Context
     from .kernel import Kernel
 
 _ACCESS_VIOLATION: Final = 0xC0000005
@@ -45,6 +46,8 @@ class BugCheck(Exception):
         self.name = ntdata.bugcheck_name(code)
         self.parameters = (*parameters, 0, 0, 0, 0)[:4]
         self.message = message
+        #: Stacks of earlier moments that explain it: what happened there, and where.
+        self.related: list[tuple[str, Context]] = []
         #: What the kernel adds when it stops: see :meth:`.kernel.Kernel.run`.
         self.report: Report | None = None
         super().__init__(f"{self.name} ({code:#x})")
@@ -62,10 +65,11 @@ class Report:
     frames: list[Frame]
     instruction: str = ""
     registers: dict[str, int] = field(default_factory=dict)
+    related: list[RelatedStack] = field(default_factory=list)
 
     def fields(self) -> dict[str, Any]:
         """The event's fields, as the protocol has them."""
-        from kernellab.protocol import frame_fields
+        from kernellab.protocol import frame_fields, related_fields
 
         return {
             "driver": self.driver,
@@ -75,6 +79,7 @@ class Report:
             "frames": [frame_fields(f) for f in self.frames],
             "message": self.message,
             "instruction": self.instruction,
+            "related": [related_fields(r) for r in self.related],
             "registers": {n: f"{v:#018x}" for n, v in self.registers.items()},
         }
 

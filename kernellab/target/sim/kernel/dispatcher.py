@@ -69,6 +69,8 @@ class Dispatcher:
         self._k = k
         #: Who waits for an object, by its address, first come first.
         self.waiters: dict[int, list[Waiting]] = {}
+        #: Whether the wait that takes objects right now has a time-out.
+        self._bounded = False
 
     # -- objects --------------------------------------------------------------------------------
 
@@ -194,6 +196,7 @@ class Dispatcher:
         if ready and (not every or len(ready) == len(objects)):
             taken = objects if every else (objects[ready[0]],)
             status = 0 if every else ready[0]
+            self._bounded = timeout is not None
             for obj in taken:
                 status |= self._take(obj, thread)
             return status
@@ -218,6 +221,7 @@ class Dispatcher:
         """Wake whom the object's state satisfies, first come first."""
         for waiting in list(self.waiters.get(obj, ())):
             thread = waiting.thread
+            self._bounded = waiting.alarm is not None
             if waiting.every:
                 if not all(self._available(o, thread) for o in waiting.objects):
                     continue
@@ -287,7 +291,7 @@ class Dispatcher:
             mutant["OwnerThread"] = thread.object
             thread.mutants.append(obj)
             thread.apc_disable += mutant["ApcDisable"]
-            self._k.tell("lock-taken", "mutex", obj)
+            self._k.tell("lock-taken", "mutex", obj, thread, self._bounded)
             if mutant["MutantFlags"] & _ABANDONED:
                 mutant["MutantFlags"] &= ~_ABANDONED
                 return const("STATUS_ABANDONED")

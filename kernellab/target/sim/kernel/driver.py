@@ -93,7 +93,7 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
     k.modules.append(module)
     driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module)
     k.drivers[name] = driver
-    k.forget_violations(name)
+    k.tell("driver-loaded", driver)
     return driver
 
 
@@ -160,16 +160,15 @@ def _reinitialize(k: Kernel, driver: LoadedDriver) -> Steps:
 
 
 def at_same_irql(k: Kernel, call: Call, what: str) -> Steps:
-    """Call a driver's routine and see that it returns at the IRQL that it was called at."""
+    """Call a driver's routine; the machine goes on at the IRQL that it was called at.
+
+    ``what`` says which routine it is, for whoever listens.
+    """
     irql = k.cpu.irql
+    k.tell("callback-entered", what, call.address, irql)
     result = yield call
-    if k.cpu.irql != irql:
-        k.violation(
-            "irql-not-restored",
-            f"{what} returned at IRQL {k.cpu.irql}; it was called at {irql}",
-            k.driver_at(call.address),
-        )
-        k.cpu.irql = irql
+    k.tell("callback-returned", what, call.address, irql)
+    k.cpu.irql = irql
     return result
 
 
@@ -237,8 +236,8 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
 
 
 def remove(k: Kernel, driver: LoadedDriver) -> None:
-    """Report what the driver left behind, take it away, and unmap the image."""
-    _report_leaks(k, driver)
+    """Take away what the driver left behind, and unmap the image."""
+    k.tell("driver-unloaded", driver)
     forget_driver(k, driver.name, driver.object)
     for device in [d for d in k.objects.devices.values() if d.owner == driver.name]:
         k.objects.remove_device(device)
@@ -258,32 +257,3 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
     if driver.section:
         k.module_list.remove(driver.section)
     del k.drivers[driver.name]
-
-
-def _report_leaks(k: Kernel, driver: LoadedDriver) -> None:
-    groups: dict[tuple[object, ...], list[int]] = {}
-    contexts = {}
-    for allocation in k.pool.owned_by(driver.name):
-        context = allocation.context
-        place: tuple[object, ...] = ()
-        if context is not None:
-            place = tuple(f.address for f in k.frames(context, live=False))
-        key = (allocation.tag_text, *place)
-        groups.setdefault(key, []).append(allocation.size)
-        contexts[key] = context
-    for key, sizes in groups.items():
-        count = f"{len(sizes)} allocations" if len(sizes) > 1 else "1 allocation"
-        k.violation(
-            "leak-pool",
-            f"{sum(sizes)} bytes of pool with tag '{key[0]}' ({count}) were not freed",
-            driver.name,
-            context=contexts[key],
-        )
-    for device in k.objects.devices.values():
-        if device.owner == driver.name:
-            name = device.name or f"without a name at {device.address:#x}"
-            k.violation("leak-device", f"the device {name} was not deleted", driver.name)
-    for link in k.objects.links.values():
-        if link.owner == driver.name:
-            message = f"the symbolic link {link.name} was not deleted"
-            k.violation("leak-symlink", message, driver.name)

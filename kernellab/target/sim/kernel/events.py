@@ -1,7 +1,7 @@
 """What happens inside the machine, told to whoever listens: verifier rules, a trace.
 
 The kernel says what happened and knows nobody who hears it; an event that nobody listens to costs
-one look-up.
+one look-up. Misuse that is only that has an event whose argument is the message.
 """
 
 from __future__ import annotations

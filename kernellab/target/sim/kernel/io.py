@@ -45,6 +45,8 @@ class Request:
     status: int = 0
     information: int = 0
     data: bytes = b""
+    #: What the caller sent.
+    given: bytes = b""
 
 
 def _new(k: Kernel, size: int, tag: int, *, zero: bool = True) -> int:
@@ -217,7 +219,7 @@ def _make(
     location["FileObject"] = handle.file_object
     for name, value in fields.items():
         location[name] = value
-    return Request(irp.address, buffer, capacity)
+    return Request(irp.address, buffer, capacity, given=data)
 
 
 def IopfCallDriver(k: Kernel, device: int, irp_address: int) -> Steps:  # noqa: N802 - NT's
@@ -255,10 +257,7 @@ def IopfCompleteRequest(k: Kernel, irp_address: int) -> Steps:  # noqa: N802 - N
         )
     status = irp["IoStatus.Status"]
     if status == const("STATUS_PENDING"):
-        k.violation(
-            "completed-with-pending",
-            "an IRP was completed with STATUS_PENDING in its IoStatus: set the final status first",
-        )
+        k.tell("irp-completed-pending", irp_address)
     step = size_of("IO_STACK_LOCATION")
     while current <= count:
         location = Struct(k.memory, "IO_STACK_LOCATION", irp["Tail.Overlay.CurrentStackLocation"])
@@ -288,13 +287,10 @@ def _finish(k: Kernel, irp: Struct, request: Request) -> None:
     # Windows copies back for success and warnings, not for errors ("Using Buffered I/O").
     if request.buffer and request.status >> 30 != 3:
         if request.information > request.capacity and request.capacity:
-            k.violation(
-                "information-too-large",
-                f"an IRP was completed with Information {request.information}, but the caller's "
-                f"buffer has {request.capacity} bytes",
-            )
+            k.tell("irp-information", request.information, request.capacity)
         size = min(request.information, request.capacity)
         request.data = k.memory.read(request.buffer, size)
+        k.tell("irp-output", request.data, request.given)
     # The IRP and its buffer belong to the I/O manager again: a later touch must fault.
     for address in (irp.address, request.buffer):
         if address in k.pool.live:
@@ -309,12 +305,7 @@ def _never_completed(k: Kernel, handle: Handle, major: str, returned: int) -> No
             f"{handle.device.owner} keeps {major} pending, and nothing is left to run that "
             "could complete it",
         )
-    k.violation(
-        "irp-not-completed",
-        f"the dispatch routine for {major} returned {name} without completing the IRP: "
-        "the caller would wait for ever",
-        handle.device.owner,
-    )
+    k.tell("irp-forgotten", major, name, handle.device.owner)
     raise NtFailure(
         returned if not ntdata.nt_success(returned) else "STATUS_UNSUCCESSFUL",
         f"{handle.device.owner} never completed {major}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kernellab.protocol import Frame, frame_fields
+from kernellab.protocol import Frame, RelatedStack
 
 from ..machine.cpu import STUB_SIZE, Cpu, Fault
 from ..machine.memory import KERNEL_START, PAGE, Memory, MemoryFault, canonical
@@ -27,7 +27,6 @@ from .objects import Namespace
 from .pool import PAGED_END, PAGED_START, Pool
 from .process import ProcessManager
 from .scheduler import NEVER, Scheduler
-from .structs import well_formed
 from .system import SystemState
 from .thread import Dpc, Thread
 from .timers import Timers
@@ -82,7 +81,6 @@ class Kernel:
         self.requests: dict[int, Any] = {}
         self.modules: list[ModuleImage] = []
         self.next_driver_base = DRIVER_BASE
-        self._reported: set[tuple[object, ...]] = set()
         self._names: list[str] = [""]
         self._addresses: dict[str, int] = {}
         self._next_stack = STACK_BASE
@@ -268,6 +266,7 @@ class Kernel:
         ``trapped``: it happened inside an export, rather than in the driver's own code; there,
         ``rip`` is the instruction that caused it (the CPU's own is behind it for a trap).
         """
+        self.tell("bug-check", check)
         context = self.flow.context(trapped=trapped, rip=rip)
         frames = self.frames(context)
         instruction = ""
@@ -288,6 +287,10 @@ class Kernel:
             frames,
             instruction,
             context.registers,
+            [
+                RelatedStack(label, tuple(self.frames(moment, live=False)))
+                for label, moment in check.related
+            ],
         )
 
     def frames(self, context: Context, *, live: bool = True) -> list[Frame]:
@@ -326,6 +329,13 @@ class Kernel:
         found = self.driver_at(self.memory.u64(self.flow.trap_rsp))
         return found or self.driver_at(self.flow.callee)
 
+    def routine(self) -> str:
+        """The kernel's routine that a driver is in, by its name; empty where it is in none."""
+        levels = self.flow.levels
+        if self.cpu.trapping:
+            return self._names[self.cpu.trap_index]
+        return levels[-1].export.name if levels and levels[-1].export is not None else ""
+
     def in_kernel(self, address: int) -> bool:
         """Whether an address is in the kernel's own code."""
         return STUBS_BASE <= address < DRIVER_BASE
@@ -338,35 +348,5 @@ class Kernel:
         return ""
 
     def violation(self, rule: str, message: str, driver: str = "", *, context: Any = None) -> None:
-        """Report a broken rule, once for each place it is broken at."""
-        kept = context is not None
-        if context is None and self.flow.in_export:
-            context = self.flow.context(trapped=True)
-        frames = self.frames(context, live=not kept) if context is not None else []
-        driver = driver or (self.caller() if self.flow.in_export else "")
-        message = well_formed(message)
-        key = (driver, rule, message, *(f.address for f in frames[:4]))
-        if key in self._reported:
-            return
-        self._reported.add(key)
-        self.emit(
-            "violation",
-            {
-                "driver": driver,
-                "rule": rule,
-                "message": message,
-                "frames": [frame_fields(f) for f in frames],
-            },
-        )
-
-    def forget_violations(self, driver: str) -> None:
-        """Report again what ``driver`` does wrong: it is loaded anew."""
-        self._reported = {key for key in self._reported if key[0] != driver}
-
-    def irql_too_high(self, entry: Any) -> None:
-        """An export was called above the IRQL that its WDK page allows."""
-        self.violation(
-            "irql-too-high",
-            f"{entry.name} was called at IRQL {self.cpu.irql}; it may be called at"
-            f" {entry.irql} at most",
-        )
+        """Something is wrong that no event describes yet."""
+        self.tell("violation", rule, message, driver, context)

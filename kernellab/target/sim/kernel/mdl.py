@@ -123,7 +123,7 @@ class MdlManager(MdlMapper):
                 "MmUnlockPages, which does it too, before IoFreeMdl.",
             )
         if mdl in self.locks:
-            k.violation(
+            k.tell(
                 "mdl-freed-locked",
                 "an MDL was freed while its pages are locked: call MmUnlockPages before IoFreeMdl",
             )

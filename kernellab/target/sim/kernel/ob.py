@@ -105,9 +105,6 @@ class ObjectManager:
         obj.references += 1
         if who:
             obj.taken[who] = obj.taken.get(who, 0) + 1
-            context = self._here()
-            if context is not None:
-                obj.contexts[who] = context
         self._k.tell("object-referenced", obj, who)
         return obj
 
@@ -147,11 +144,6 @@ class ObjectManager:
         if not obj.handles and not obj.permanent:
             self._k.names.remove(obj)
 
-    def _here(self) -> Context | None:
-        """Where the driver calls from, to be shown later."""
-        flow = self._k.flow
-        return flow.context(trapped=True) if flow.in_export else None
-
     def free(self, obj: Object) -> None:
         """The ``on_delete`` of an object that is nothing but its memory."""
         k = self._k
@@ -182,7 +174,7 @@ class ObjectManager:
         obj.references += 1
         obj.handles += 1
         granted = type_of(obj.type).map(access)
-        entry = HandleEntry(obj, granted, owner, attributes, self._here() if owner else None)
+        entry = HandleEntry(obj, granted, owner, attributes)
         table[number] = entry
         self._k.tell("handle-opened", handle, pid, entry)
         return handle

@@ -3,13 +3,12 @@
 An allocation ends where its page ends (up to the 16-byte alignment that the pool promises), so
 that the first access past it faults at once; after it is freed its pages are unmapped and never
 used again, so that any later access faults too. Allocations of a page and more begin on a page,
-as the WDK promises ("ExAllocatePool2 function (wdm.h)"); what remains behind their end is filled
-with a pattern that is checked when they are freed.
+as the WDK promises ("ExAllocatePool2 function (wdm.h)"). What remains of the pages is filled with
+a pattern, by which overruns and underruns can be found that hit no unmapped page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +20,9 @@ PAGED_START: Final = 0xFFFF_B800_0000_0000
 PAGED_END: Final = 0xFFFF_B880_0000_0000
 _ALIGN: Final = 16
 _SLACK: Final = 0xFD
-_FRESH: Final = 0xCD
+#: What memory that was not asked to be zeroed is full of: not zero, and never a driver's own.
+FRESH: Final = 0xCD
+_PATTERN: Final = bytes([_SLACK]) * PAGE
 
 #: What is kept back for the machine itself: pool allocations fail before this is touched.
 _RESERVE: Final = 16 << 20
@@ -36,9 +37,13 @@ class Allocation:
     tag: int
     paged: bool
     owner: str
-    context: Context | None
     first: int
     pages: int
+    zeroed: bool
+    execute: bool
+    #: Where it was allocated and freed, where somebody keeps that.
+    context: Context | None = None
+    freed: Context | None = None
 
     @property
     def tag_text(self) -> str:
@@ -65,7 +70,6 @@ class Pool:
         paged: bool = False,
         zero: bool = True,
         owner: str = "",
-        context: Callable[[], Context] | None = None,
         execute: bool = False,
     ) -> int:
         """The address of ``size`` bytes, or 0 when memory is used up."""
@@ -82,11 +86,14 @@ class Pool:
         address = first if size >= PAGE else first + PAGE - rounded
         slack = first + pages * PAGE - (address + size)
         if slack:
-            self._memory.write(address + size, bytes([_SLACK]) * slack)
+            self._memory.write(address + size, _PATTERN[:slack])
+        if address > first:
+            self._memory.write(first, _PATTERN[: address - first])
         if not zero:
-            self._memory.write(address, bytes([_FRESH]) * size)
-        kept = context() if context is not None else None
-        self.live[address] = Allocation(address, size, tag, paged, owner, kept, first, pages)
+            self._memory.write(address, bytes([FRESH]) * size)
+        self.live[address] = Allocation(
+            address, size, tag, paged, owner, first, pages, zero, execute
+        )
         return address
 
     def overrun(self, allocation: Allocation) -> int | None:
@@ -94,10 +101,17 @@ class Pool:
         end = allocation.address + allocation.size
         slack = allocation.first + allocation.pages * PAGE - end
         data = self._memory.read(end, slack) if slack else b""
-        intact = bytes([_SLACK]) * slack
-        if data == intact:
+        if data == _PATTERN[:slack]:
             return None
         return allocation.size + next(i for i, byte in enumerate(data) if byte != _SLACK)
+
+    def underrun(self, allocation: Allocation) -> int | None:
+        """How far before the allocation's begin a byte was changed, the nearest; or None."""
+        room = allocation.address - allocation.first
+        data = self._memory.read(allocation.first, room) if room else b""
+        if data == _PATTERN[:room]:
+            return None
+        return 1 + next(i for i, byte in enumerate(reversed(data)) if byte != _SLACK)
 
     def free(self, allocation: Allocation) -> None:
         """Take a live allocation's pages away."""

@@ -46,6 +46,11 @@ _INSTRUCTIONS_A_UNIT: Final = 100
 _SETTLE: Final = 10_000
 NEVER: Final = 1 << 62
 
+#: A clock tick, units; how many of them a DPC, and DISPATCH_LEVEL, may last: what Windows has.
+_TICK: Final = 156_250
+_DPC_TICKS: Final = 0x500
+_RAISED_TICKS: Final = 0x1E00
+
 
 class Stuck(Exception):
     """Every thread waits, and no timer is set: nothing will ever happen by itself.
@@ -172,8 +177,13 @@ class Scheduler:
         """Change the current processor's IRQL; what was held back runs as soon as it may."""
         cpu = self._k.cpu
         old, cpu.irql = cpu.irql, level
-        if level < DISPATCH_LEVEL <= old and (self.current.dpcs or self._ready_levels):
-            cpu.attention = True
+        if level < DISPATCH_LEVEL <= old:
+            self._k.tell("irql-lowered")
+            if self.current.dpcs or self._ready_levels:
+                cpu.attention = True
+        elif old < DISPATCH_LEVEL <= level:
+            self.current.raised_at = self._k.now
+            self._k.tell("irql-raised")
 
     # -- running --------------------------------------------------------------------------------
 
@@ -272,6 +282,7 @@ class Scheduler:
         outcome = flow.step(count)
         if count and outcome is Outcome.YIELDED:
             k.now += count // _INSTRUCTIONS_A_UNIT
+            self.check_watchdog()
         p.irql = k.cpu.irql
         if flow is p.dpc_flow:
             if outcome is Outcome.ENDED:
@@ -365,7 +376,7 @@ class Scheduler:
         self._give_cpu(flow, spinning[0])
         # Parameters as in "Bug Check 0x133: DPC_WATCHDOG_VIOLATION", 1: all time at DISPATCH_LEVEL.
         return BugCheck(
-            *("DPC_WATCHDOG_VIOLATION", 1, 0x500),
+            *("DPC_WATCHDOG_VIOLATION", 1, _RAISED_TICKS),
             message=f"The processor waits for ever for {flow.spin.why}.",
         )
 
@@ -375,6 +386,24 @@ class Scheduler:
         self._k.cpu.irql = self.current.irql = irql
         self._k.cpu.attention = False
 
+    def check_watchdog(self) -> None:
+        """Bug check 0x133 where a DPC, or a raised IRQL, lasts as long as Windows allows."""
+        p, now = self.current, self._k.now
+        if p.in_dpc:
+            ticks = (now - p.dpc_at) // _TICK
+            if ticks > _DPC_TICKS:
+                raise BugCheck(
+                    *("DPC_WATCHDOG_VIOLATION", 0, ticks, _DPC_TICKS),
+                    message=f"A DPC runs for {ticks * _TICK // 10_000_000} seconds already: "
+                    "nothing else can run on its processor.",
+                )
+        elif self._k.cpu.irql >= DISPATCH_LEVEL and now - p.raised_at > _RAISED_TICKS * _TICK:
+            raise BugCheck(
+                *("DPC_WATCHDOG_VIOLATION", 1, _RAISED_TICKS),
+                message=f"The IRQL is {self._k.cpu.irql} for two minutes already: nothing else can "
+                "run on this processor.",
+            )
+
     # -- DPCs -----------------------------------------------------------------------------------
 
     def _begin_dpc(self, p: Processor) -> None:
@@ -382,7 +411,7 @@ class Scheduler:
         # From here on it may be queued again, or be freed by its own routine.
         Struct(self._k.memory, "KDPC", dpc.object)["DpcData"] = 0
         self._k.tell("dpc-start", dpc)
-        p.in_dpc = True
+        p.in_dpc, p.dpc_at = True, self._k.now
         # The interrupted thread's IRQL, which comes back when the DPCs are done.
         if p.thread is not None:
             p.thread.irql = self._k.cpu.irql

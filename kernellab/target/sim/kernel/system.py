@@ -62,18 +62,11 @@ class SystemState:
 
 
 def forget_driver(k: Kernel, name: str, driver_object: int) -> None:
-    """Report and take away what a driver that is unloaded has left registered."""
+    """Take away what a driver that is unloaded has left registered."""
     state = k.system
     for key in [key for key in state.extensions if key[0] == driver_object]:
         # Windows frees these with the driver object.
         k.pool.free(k.pool.live[state.extensions.pop(key)])
     state.reinitializations = [r for r in state.reinitializations if r.owner != name]
     for left in k.callbacks.owned_by(name):
-        k.violation(
-            "leak-callback",
-            f"what was registered with {left.kind} was not taken back: Windows would call code "
-            "that is gone",
-            name,
-            context=left.where,
-        )
         k.callbacks.remove(left)

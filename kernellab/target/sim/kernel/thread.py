@@ -81,6 +81,8 @@ class Processor:
         #: What DPCs run on, and whether one does.
         self.dpc_flow = Flow(k, stack)
         self.in_dpc = False
+        #: When its DPC began, and when its IRQL became DISPATCH_LEVEL.
+        self.dpc_at = self.raised_at = 0
         #: The ETHREAD of its idle thread.
         self.idle = k.new_object(ETHREAD_SIZE)
         self.kpcr = KPCR_BASE + number * PAGE

@@ -23,7 +23,7 @@ import unicorn
 from unicorn import x86_const as x86
 
 from .memory import PAGE, Memory
-from .registers import OTHERS, REGISTERS, VECTORS, reader, renew, writer
+from .registers import OTHERS, PRESERVED, REGISTERS, VECTORS, reader, renew, writer
 from .special import SpecialInstructions
 
 uc: Any = unicorn  # its own type hints cover a part only
@@ -111,6 +111,7 @@ class Cpu:
         write(x86.UC_X86_REG_CR0, _CR0)
         self._read = {name: reader(self._engine, n) for name, n in REGISTERS.items()}
         self._write = {name: writer(self._engine, n) for name, n in REGISTERS.items()}
+        self._kept = [(name, self._read[name]) for name in PRESERVED]
         self._rip = self._read["rip"]
         self._set_rip, self._set_rsp = self._write["rip"], self._write["rsp"]
         self._set_rax = self._write["rax"]
@@ -321,6 +322,13 @@ class Cpu:
     def registers(self) -> dict[str, int]:
         """All general registers and rip by their lower-case names."""
         return {name: read() for name, read in self._read.items()}
+
+    def preserved(self) -> dict[str, int]:
+        """Only those that a call preserves, the others as 0: all that walking a stack needs."""
+        registers = dict.fromkeys(REGISTERS, 0)
+        for name, read in self._kept:
+            registers[name] = read()
+        return registers
 
     def registers_of(self, context: Any) -> dict[str, int]:
         """The same of what :meth:`save` gave."""

@@ -22,6 +22,9 @@ VECTORS: Final = {f"xmm{n}": getattr(x86, f"UC_X86_REG_XMM{n}") for n in range(1
 #: What an exception's CONTEXT keeps besides the general registers.
 OTHERS: Final = {**VECTORS, "eflags": x86.UC_X86_REG_EFLAGS}
 
+#: Those that a function leaves as they were (Microsoft: "x64 calling convention").
+PRESERVED: Final = ("rbx", "rbp", "rsi", "rdi", "r12", "r13", "r14", "r15")
+
 
 def reader(engine: Any, number: int) -> Callable[[], int]:
     """A function that reads one 64-bit register, several times faster than ``reg_read``.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kernellab.target.sim import exports
+from kernellab.target.sim import exports, verify
 from kernellab.target.sim.kernel.execution import Call
 from kernellab.target.sim.kernel.kernel import Kernel
 from kernellab.target.sim.machine.unwind import ModuleImage
@@ -26,6 +26,7 @@ class Guest:
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.k = Kernel(exports.table(), lambda kind, fields: self.events.append((kind, fields)))
+        verify.attach(self.k)
         self.k.memory.map(DRIVER, 1, execute=True)
         self.k.memory.write(DRIVER, _THUNK)
         self.k.modules.append(ModuleImage("test.sys", DRIVER, b"", size=0x1000))

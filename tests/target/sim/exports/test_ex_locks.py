@@ -67,7 +67,7 @@ def test_misused_fast_mutexes(build_driver: Build) -> None:
         """unsafe extern "system" fn owner(_: *mut c_void) { unsafe {
             ExAcquireFastMutex(obj(0)); KeLowerIrql(0); } }""",
     )
-    assert found.rules == ["lock-not-owner"]
+    assert found.rules == ["lock-held-on-return", "lock-misuse"]
 
 
 def test_push_locks(build_driver: Build) -> None:
@@ -104,7 +104,7 @@ def test_push_locks(build_driver: Build) -> None:
     assert found.lines == ["reader 1", "release", "writer", "reader 2", "word 0", "bye"]
     assert not found.rules
     found = run(build_driver, "unheld", "ExReleasePushLockSharedEx(obj(0), 0);")
-    assert found.rules == ["lock-not-held"]
+    assert found.rules == ["lock-misuse"]
     with pytest.raises(TargetTimeout, match=r"push lock at .* which it holds itself"):
         run(
             build_driver,
@@ -190,7 +190,7 @@ def test_misused_resources(build_driver: Build) -> None:
         """KeEnterCriticalRegion(); ExAcquireResourceExclusiveLite(obj(0), 1);
         ExDeleteResourceLite(obj(0)); KeLeaveCriticalRegion();""",
     )
-    assert found.rules == ["lock-not-initialized", "lock-held"]
+    assert found.rules == ["lock-misuse", "lock-misuse"]
 
 
 def test_rundown_protection(build_driver: Build) -> None:
@@ -227,4 +227,4 @@ def test_rundown_protection(build_driver: Build) -> None:
     assert found.lines == [
         *("1 1", "refused 0", "last one", "run down", "refused 0", "1", "1", "0", "bye"),
     ]
-    assert found.rules == ["rundown-not-acquired"]
+    assert found.rules == ["rundown-misuse"]

@@ -151,4 +151,4 @@ def test_regions_are_counted(build_driver: Build) -> None:
         *("none 0 0", "critical 1 0", "critical 1 0", "none 0 0", "guarded 1 1", "none 0 0"),
         *("APC_LEVEL 0 1", "bye"),
     ]
-    assert found.rules == ["region-not-entered"]
+    assert found.rules == ["apcs-not-disabled"]

@@ -62,7 +62,7 @@ def test_an_error_log_entry_is_written_or_freed_once(target: Target) -> None:
     with pytest.raises(Bugcheck) as caught:
         ask(target, 2)
     assert caught.value.name == "PAGE_FAULT_IN_FREED_SPECIAL_POOL"
-    assert [v.rule for v in target.violations] == ["bad-error-log-entry"]
+    assert [v.rule for v in target.violations] == ["bad-argument"]
 
 
 def test_an_error_log_entry_that_was_not_written_is_a_leak(target: Target) -> None:
