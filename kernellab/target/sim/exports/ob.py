@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ..kernel.attributes import handle_target
+from ..kernel.cm_service import CmCloseHandle, is_watched_key
+from ..kernel.execution import Steps
 from ..kernel.ob import CURRENT_PROCESS, CURRENT_THREAD, HandleEntry, Object
 from ..kernel.obtypes import type_of
 from ..kernel.process import Process
@@ -228,23 +230,27 @@ def ObOpenObjectByPointer(
     return 0
 
 
-def _close(k: Kernel, handle: int, name: str) -> int:
+def _close(k: Kernel, handle: int, name: str) -> int | Steps:
     if handle in (CURRENT_PROCESS, CURRENT_THREAD):
         return 0
-    if not k.ob.close(handle, k.thread.process.pid):
+    pid = k.thread.process.pid
+    entry = k.ob.find(handle, pid)
+    if entry is not None and is_watched_key(k, entry.object):
+        return CmCloseHandle(k, handle, pid)
+    if not k.ob.close(handle, pid):
         k.tell("bad-handle", f"{name} was given {handle:#x}, which is no open handle")
         return const("STATUS_INVALID_HANDLE")
     return 0
 
 
 @export("NTSTATUS ZwClose(HANDLE Handle)", irql=PASSIVE_LEVEL)
-def ZwClose(k: Kernel, Handle: int) -> int:
+def ZwClose(k: Kernel, Handle: int) -> int | Steps:
     """WDK: "ZwClose function (wdm.h)"."""
     return _close(k, Handle, "ZwClose")
 
 
 @export("NTSTATUS ObCloseHandle(HANDLE Handle, KPROCESSOR_MODE PreviousMode)", irql=PASSIVE_LEVEL)
-def ObCloseHandle(k: Kernel, Handle: int, PreviousMode: int) -> int:
+def ObCloseHandle(k: Kernel, Handle: int, PreviousMode: int) -> int | Steps:
     """WDK: "ObCloseHandle function (ntifs.h)". For UserMode, kernel handles are none."""
     if PreviousMode == _USER_MODE and k.ob.is_kernel_handle(Handle):
         return const("STATUS_INVALID_HANDLE")

@@ -200,8 +200,8 @@ def _make_object(k: Kernel, driver: LoadedDriver) -> None:
     count = const("IRP_MJ_MAXIMUM_FUNCTION") + 1
     k.memory.write(table, struct.pack(f"<{count}Q", *[invalid] * count))
     driver.registry_path = _block(k, driver, size_of("UNICODE_STRING"))
-    path = f"\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{driver.name}"
-    _name(k, driver, driver.registry_path, path)
+    key = k.cm.add_service(driver.name, f"\\??\\C:\\Windows\\System32\\drivers\\{driver.name}.sys")
+    _name(k, driver, driver.registry_path, key.path)
     obj = k.ob.insert(Object(driver.object, "Driver", driver, "", driver.name))
     k.names.add(obj, f"\\Driver\\{driver.name}", permanent=True)
 

@@ -14,6 +14,7 @@ from . import bugcheck, crash, exceptions
 from . import driver as drivers
 from .bugcheck import BugCheck, Report
 from .callbacks import Callbacks, Registration
+from .cm import ConfigurationManager, KeyBody
 from .dispatcher import Dispatcher
 from .driver import NtFailure
 from .events import Bus
@@ -93,6 +94,7 @@ class Kernel:
         self.ob = ObjectManager(self)
         self.names = ObjectNames(self)
         self.callbacks = Callbacks(self)
+        self.cm = ConfigurationManager(self)
         #: Registrations by the address that the driver unregisters them by.
         self.registrations: dict[int, Registration] = {}
         self.objects = Namespace(self)
@@ -192,6 +194,8 @@ class Kernel:
 
     def object_path(self, obj: Object) -> str:
         """An object's full name, also that of keys and files; empty where it has none."""
+        if isinstance(obj.payload, KeyBody):
+            return obj.payload.node.path
         return self.names.path_of(obj)
 
     def run(self, activity: Activity, name: str, *, user: bool = False) -> Any:
