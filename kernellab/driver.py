@@ -17,6 +17,7 @@ from .stream import DbgLog
 if TYPE_CHECKING:
     from .build.symbols import Symbols
     from .lab import Target
+    from .system import PlainValue
     from .verifier import VerifierSetting
 
 
@@ -28,6 +29,8 @@ class Driver:
         self.name = name
         #: The ``.sys`` file that was loaded.
         self.image = image
+        #: Values for its service's Parameters key, set with each load.
+        self.parameters: dict[str, PlainValue] = {}
         #: What it printed: :class:`~kernellab.stream.DbgLog`, live.
         self.log = DbgLog()
         #: What the verifier found in it.

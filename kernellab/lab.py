@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -37,6 +37,7 @@ from .hardware import Hardware
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .session import RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
+from .system import PlainValue, System, encode_parameters
 from .target import registry
 from .target.base import Endpoint
 from .verifier import VerifierSetting, checked
@@ -65,7 +66,7 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
     return Target(name, timeout=timeout, **options)
 
 
-class Target(Hardware):
+class Target(Hardware, System):
     """A machine that drivers are loaded on. Use it as a context manager, or :meth:`close` it."""
 
     def __init__(self, name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> None:
@@ -102,13 +103,15 @@ class Target(Hardware):
         timeout: float | None = None,
         budget: int | None = None,
         verifier: VerifierSetting | None = None,
+        parameters: Mapping[str, PlainValue] | None = None,
     ) -> Driver:
         """Load a ``.sys`` and run its DriverEntry; return the running driver.
 
         ``name`` is the service's name (the file's without ``.sys`` unless given), ``timeout``
         the seconds DriverEntry may run, ``budget`` its instructions where the target counts
-        them, ``verifier`` which rules do not hold for this driver, as for :func:`connect`. A
-        ``.pdb`` beside the image gives frames their lines.
+        them, ``verifier`` which rules do not hold for this driver, as for :func:`connect`.
+        ``parameters`` are put into the Parameters key of its service before. A ``.pdb`` beside
+        the image gives frames their lines.
 
         Raises LoadError (not an image for this target, or an import it lacks), NtStatusError
         (DriverEntry returned a failure), Bugcheck, TargetTimeout, TargetLost; each has the
@@ -116,6 +119,7 @@ class Target(Hardware):
         """
         path = Path(image)
         driver = self.prepare(path, name=name, verifier=verifier)
+        driver.parameters = dict(parameters or {})
         self.run(driver, timeout=timeout, budget=budget)
         return driver
 
@@ -159,9 +163,12 @@ class Target(Hardware):
         for offset in range(0, max(len(data), 1), protocol.PUT_CHUNK):
             chunk = data[offset : offset + protocol.PUT_CHUNK]
             self._request("put", GRACE, file=file, offset=offset, data=chunk)
-        fields = {"driver": driver.name, "file": file, "timeout": timeout, "budget": budget}
+        fields: dict[str, Any] = {"driver": driver.name, "file": file}
+        fields |= {"timeout": timeout, "budget": budget}
         if driver.verifier is not None:
             fields["verifier"] = checked(driver.verifier)
+        if driver.parameters:
+            fields["parameters"] = encode_parameters(driver.parameters)
         self._request("load", timeout + GRACE, **fields)
 
     def open(self, path: str, *, timeout: float | None = None) -> DeviceHandle:

@@ -22,6 +22,7 @@ command        fields                                          reply
 ``hello``                                                      ``protocol endpoint features``
 ``put``        ``file offset data``  (chunks of an image)      ``size`` (bytes so far)
 ``load``       ``driver file timeout budget verifier``         ``status base size``
+               ``parameters``
 ``unload``     ``driver timeout``                              ``status``
 ``open``       ``path timeout``  (``\\\\.\\Name``)               ``handle``
 ``close``      ``handle timeout``
@@ -33,6 +34,11 @@ command        fields                                          reply
 ``forget``     ``snapshot``
 ``dump``       (a crash dump; also when stopped)               ``file size``
 ``get``        ``file offset``  (also when stopped)             ``data``
+``key_read``   ``path timeout``  (a registry key)              ``path values subkeys``
+``key_create`` ``path timeout``
+``key_delete`` ``path timeout``  (and all below it)
+``value_set``  ``path name type data timeout``
+``value_delete`` ``path name timeout``
 ``status``                                                     ``state drivers devices …``
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
@@ -74,7 +80,8 @@ DPFLTR_ERROR_LEVEL: Final = 0
 COMMANDS: Final = frozenset(
     (
         "hello put get dump load unload open close read write ioctl sleep snapshot restore forget "
-        "error_log status interrupt reboot shutdown"
+        "error_log key_read key_create key_delete value_set value_delete "
+        "status interrupt reboot shutdown"
     ).split()
 )
 

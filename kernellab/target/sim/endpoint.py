@@ -15,12 +15,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, BinaryIO, Final
 
 from kernellab import __version__, ntdata, protocol
 from kernellab.errors import LoadError
 
 from . import hardware, verify
+from .commands import SystemCommands, parameters
 from .exports import table
 from .fields import Usage
 from .fields import data as _bytes
@@ -91,6 +93,7 @@ class Endpoint:
             "status": self._status,
             "reboot": self._reboot,
             "shutdown": lambda _: {},
+            **SystemCommands(lambda: self._kernel, partial(self._run, user=True)).table(),
         }
 
     def serve(self) -> None:
@@ -258,7 +261,9 @@ class Endpoint:
         k = self._kernel
         if self._verifier is not None:
             self._verifier.exempt(name, _rules(request))
+        values = parameters(request)
         driver = drivers.load(k, name, bytes(data))
+        k.cm.set_parameters(name, values)
         self._state(name, "loaded")
         status = self._run(request, drivers.IopLoadDriver(k, driver), "IopLoadDriver", user=False)
         if not ntdata.nt_success(status):

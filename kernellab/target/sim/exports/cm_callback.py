@@ -137,7 +137,7 @@ def CmCallbackReleaseKeyObjectIDEx(k: Kernel, ObjectName: int) -> None:
     """WDK: "CmCallbackReleaseKeyObjectIDEx function (wdm.h)"."""
     allocation = k.pool.live.get(ObjectName)
     if allocation is None or allocation.tag != _TAG:
-        k.violation(
+        k.tell(
             "bad-callback",
             f"CmCallbackReleaseKeyObjectIDEx was given {ObjectName:#x}, which "
             "CmCallbackGetKeyObjectIDEx did not give",

@@ -9,6 +9,7 @@ pages: "Registry Key Object Routines", "Registry Trees and Keys", "ZwCreateKey f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,8 @@ _LONGEST_KEY: Final = 255
 _LONGEST_VALUE: Final = 16383
 _LINKS_DEEP: Final = 32
 _BUILD: Final = "19045"
+#: The security identifier of whoever runs the client.
+USER_SID: Final = "S-1-5-21-1004336348-1177238915-682003330-1001"
 CONTROL_SET: Final = r"\REGISTRY\MACHINE\SYSTEM\ControlSet001"
 SERVICES: Final = CONTROL_SET + r"\Services"
 
@@ -94,6 +97,7 @@ class ConfigurationManager:
             *(r"MACHINE\HARDWARE\DESCRIPTION\SYSTEM", r"MACHINE\HARDWARE\DEVICEMAP"),
             *(r"MACHINE\SYSTEM\ControlSet001\Control", r"MACHINE\SYSTEM\ControlSet001\Enum"),
             *(r"MACHINE\SYSTEM\ControlSet001\Services", r"USER\.DEFAULT\Software"),
+            rf"USER\{USER_SID}\Software",
         ):
             self.make("\\REGISTRY\\" + path)
         self.make(r"\REGISTRY\MACHINE\SYSTEM\CurrentControlSet").link = CONTROL_SET
@@ -251,6 +255,12 @@ class ConfigurationManager:
                 self.set(service, value, kind, data)
         self.make(f"{SERVICES}\\{name}\\Parameters")
         return service
+
+    def set_parameters(self, name: str, values: Sequence[tuple[str, int, bytes]]) -> None:
+        """Put values (name, type, data) into the Parameters key of a driver's service."""
+        node = self.make(f"{SERVICES}\\{name}\\Parameters")
+        for value, kind, data in values:
+            self.set(node, value, kind, data)
 
 
 def text_data(text: str) -> bytes:

@@ -1,0 +1,180 @@
+r"""What a target has besides drivers: its registry, and programs that run on it.
+
+::
+
+    target.registry[r"HKLM\SOFTWARE\Lab"]["Depth"] = 5
+    depth = target.registry[r"HKLM\SOFTWARE\Lab"]["Depth"]
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .errors import NtStatusError
+
+_SZ, _EXPAND_SZ, _BINARY, _DWORD, _MULTI_SZ, _QWORD = 1, 2, 3, 4, 7, 11
+_TEXT: Final = (_SZ, _EXPAND_SZ)
+_NOT_FOUND: Final = 0xC0000034
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryValue:
+    """A value as the registry keeps it: a ``REG_…`` number and bytes."""
+
+    type: int
+    data: bytes
+
+
+#: What a value can be in Python: REG_DWORD or REG_QWORD, REG_SZ, REG_BINARY, REG_MULTI_SZ, others.
+PlainValue = int | str | bytes | list[str] | RegistryValue
+
+
+def encode_value(value: PlainValue) -> RegistryValue:
+    """A Python value as a registry value.
+
+    Raises TypeError for what cannot be one, OverflowError for an integer beyond 64 bits.
+    """
+    if isinstance(value, RegistryValue):
+        return value
+    if isinstance(value, int):
+        if -(1 << 31) <= value < 1 << 32:
+            return RegistryValue(_DWORD, (value & 0xFFFFFFFF).to_bytes(4, "little"))
+        return RegistryValue(_QWORD, value.to_bytes(8, "little", signed=value < 0))
+    if isinstance(value, str):
+        return RegistryValue(_SZ, _wide(value) + b"\0\0")
+    if isinstance(value, list | tuple) and all(isinstance(text, str) for text in value):
+        return RegistryValue(_MULTI_SZ, b"".join(_wide(t) + b"\0\0" for t in value) + b"\0\0")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return RegistryValue(_BINARY, bytes(value))
+    raise TypeError(f"{type(value).__name__} cannot be a registry value")
+
+
+def decode_value(value: RegistryValue) -> PlainValue:
+    """A registry value as Python has it; the raw one where its data does not fit its type."""
+    kind, data = value.type, value.data
+    if (kind, len(data)) in ((_DWORD, 4), (_QWORD, 8)):
+        return int.from_bytes(data, "little")
+    if kind in _TEXT and len(data) % 2 == 0:
+        return data.decode("utf-16-le", "surrogatepass").rstrip("\0")
+    if kind == _MULTI_SZ and len(data) % 2 == 0:
+        text = data.decode("utf-16-le", "surrogatepass").rstrip("\0")
+        return text.split("\0") if text else []
+    return data if kind == _BINARY else value
+
+
+def _wide(text: str) -> bytes:
+    return text.encode("utf-16-le", "surrogatepass")
+
+
+def encode_parameters(parameters: Mapping[str, PlainValue]) -> list[dict[str, Any]]:
+    """Values for a driver's Parameters key, as ``load`` sends them."""
+    raw = {name: encode_value(value) for name, value in parameters.items()}
+    return [{"name": n, "type": v.type, "data": _base64(v.data)} for n, v in raw.items()]
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+class RegistryKey(MutableMapping[str, Any]):
+    """A registry key: a mapping of its values' names to Python values.
+
+    ``key["Depth"] = 5`` makes the key where it is missing. Reading a key that is not there gives no
+    values; :attr:`exists` tells. Raises NtStatusError for what the machine or a driver refuses.
+    """
+
+    def __init__(self, system: System, path: str) -> None:
+        self._system = system
+        self.path = path
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            return self._system.call("key_read", path=self.path)
+        except NtStatusError as error:
+            if error.status & 0xFFFFFFFF == _NOT_FOUND:
+                return None
+            raise
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a key."""
+        return self._read() is not None
+
+    @property
+    def subkeys(self) -> list[str]:
+        """The names of the keys below it."""
+        found = self._read()
+        return list(found["subkeys"]) if found is not None else []
+
+    @property
+    def raw(self) -> dict[str, RegistryValue]:
+        """All values with their types."""
+        found = self._read() or {"values": []}
+        return {
+            v["name"]: RegistryValue(v["type"], bytes.fromhex(v["data"])) for v in found["values"]
+        }
+
+    def create(self) -> RegistryKey:
+        """Make the key, and those above it, where they are missing."""
+        self._system.call("key_create", path=self.path)
+        return self
+
+    def delete(self) -> None:
+        """Delete the key and all below it."""
+        self._system.call("key_delete", path=self.path)
+
+    def __truediv__(self, name: str) -> RegistryKey:
+        return RegistryKey(self._system, f"{self.path}\\{name}")
+
+    def __getitem__(self, name: str) -> PlainValue:
+        for known, value in self.raw.items():
+            if known.upper() == name.upper():
+                return decode_value(value)
+        raise KeyError(name)
+
+    def __setitem__(self, name: str, value: PlainValue) -> None:
+        raw = encode_value(value)
+        self._system.call("value_set", path=self.path, name=name, type=raw.type, data=raw.data)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        self._system.call("value_delete", path=self.path, name=name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        return f"<RegistryKey {self.path}: {dict(self)!r}>"
+
+
+class Registry:
+    r"""The target's registry: ``registry[r"HKLM\SOFTWARE\Lab"]`` is a :class:`RegistryKey`."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def __getitem__(self, path: str) -> RegistryKey:
+        return RegistryKey(self._system, path)
+
+    def parameters(self, driver: str) -> RegistryKey:
+        """The Parameters key of a driver's service."""
+        return self[rf"HKLM\SYSTEM\CurrentControlSet\Services\{driver}\Parameters"]
+
+
+class System:
+    """What of a target's API is about its registry and its programs."""
+
+    def call(self, command: str, *, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
+        """One request of the protocol."""
+        raise NotImplementedError
+
+    @property
+    def registry(self) -> Registry:
+        """The registry, as a program on the machine has it."""
+        return Registry(self)
