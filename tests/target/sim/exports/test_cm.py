@@ -273,3 +273,52 @@ def test_key_objects_have_an_identity(guest: Guest, key: int) -> None:
     major, minor = guest.room(4), guest.room(4)
     guest.call("CmGetCallbackVersion", major, minor)
     assert guest.u32(major) >= 1
+
+
+def test_the_parameters_key_of_a_driver(guest: Guest) -> None:
+    """WDK: "IoOpenDriverRegistryKey function (wdm.h)": a kernel handle."""
+    driver = guest.k.ob.objects[_driver(guest)]
+    guest.k.names.add(driver, r"\Driver\lab", permanent=True)
+    guest.k.cm.add_service("lab", "lab.sys")
+    out = guest.room(8)
+    assert guest.call("IoOpenDriverRegistryKey", driver.address, 0, ALL, 0, out) == 0
+    handle = guest.u64(out)
+    assert handle >> 31 == 0x1FFFFFFFF
+    assert set_value(guest, handle, "v", REG_DWORD, bytes(4)) == 0
+    path = r"\REGISTRY\MACHINE\SYSTEM\ControlSet001\Services\lab\Parameters"
+    assert list(guest.k.cm.make(path).values) == ["V"]
+    invalid = status("STATUS_INVALID_PARAMETER")
+    assert guest.call("IoOpenDriverRegistryKey", driver.address, 9, ALL, 0, out) == invalid
+
+
+def test_devices_without_a_device_node_have_no_key(guest: Guest) -> None:
+    """WDK: "IoOpenDeviceRegistryKey function (wdm.h)": STATUS_INVALID_DEVICE_REQUEST."""
+    device = guest.k.ob.insert(Object(guest.k.new_object(16), "Device")).address
+    out = guest.room(8)
+    answer = status("STATUS_INVALID_DEVICE_REQUEST")
+    assert guest.call("IoOpenDeviceRegistryKey", device, 1, ALL, out) == answer
+    answer = status("STATUS_INVALID_PARAMETER")
+    assert guest.call("IoOpenDeviceRegistryKey", device, 0, ALL, out) == answer
+
+
+def test_a_link_is_opened_itself(guest: Guest) -> None:
+    """WDK: "ZwOpenKeyEx function (wdm.h)": REG_OPTION_OPEN_LINK."""
+    path = r"\REGISTRY\MACHINE\SYSTEM\CurrentControlSet"
+    out = guest.room(8)
+    for options, name in ((0, "ControlSet001"), (8, "CurrentControlSet")):
+        assert guest.call("ZwOpenKeyEx", out, ALL, guest.attributes(path), options) == 0
+        _, raw, size = query(guest, "ZwQueryKey", guest.u64(out), 0)
+        assert raw[16:size].decode("utf-16-le") == name
+
+
+def test_a_key_object_without_transaction(guest: Guest, key: int) -> None:
+    """WDK: "CmCallbackGetKeyObjectID function (wdm.h)", "CmGetBoundTransaction function"."""
+    _, cookie = watch(guest)
+    at, out, name = guest.put(struct.pack("<Q", cookie)), guest.room(8), guest.room(8)
+    guest.call("ObReferenceObjectByHandle", key, 0, 0, 0, out, 0)
+    assert guest.call("CmCallbackGetKeyObjectID", at, guest.u64(out), 0, name) == 0
+    assert guest.content(guest.u64(name)).decode("utf-16-le") == ROOT + r"\Lab"
+    assert guest.call("CmGetBoundTransaction", at, guest.u64(out)) == 0
+    wrong = guest.put(struct.pack("<Q", cookie + 1))
+    invalid = status("STATUS_INVALID_PARAMETER")
+    assert guest.call("CmCallbackGetKeyObjectID", wrong, guest.u64(out), 0, name) == invalid

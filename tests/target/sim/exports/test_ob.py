@@ -306,3 +306,40 @@ def test_callback_objects(guest: Guest) -> None:
     )
     unnamed = guest.attributes(None, 0)
     assert guest.call("ExCreateCallback", out, unnamed, 1, 0) == status("STATUS_UNSUCCESSFUL")
+
+
+def test_tagged_references(guest: Guest) -> None:
+    """WDK: "Tracing Object References"; "ObReferenceObjectByHandleWithTag function (wdm.h)"."""
+    tag, out = 0x31323334, guest.room(8)
+    handle = event(guest)
+    call = ("ObReferenceObjectByHandleWithTag", handle, 0, 0, KERNEL, tag, out, 0)
+    assert guest.call(*call) == 0
+    obj = guest.u64(out)
+    event_type = guest.u64(guest.k.stub_of("ExEventObjectType"))
+    assert guest.call("ObReferenceObjectByPointerWithTag", obj, 0, event_type, KERNEL, tag) == 0
+    token_type = guest.u64(guest.k.stub_of("SeTokenObjectType"))
+    assert guest.call(
+        "ObReferenceObjectByPointerWithTag", obj, 0, token_type, KERNEL, tag
+    ) == status("STATUS_OBJECT_TYPE_MISMATCH")
+    guest.call("ObDereferenceObjectDeferDeleteWithTag", obj, tag)
+    assert guest.k.ob.references_of("test.sys") == [(guest.k.ob.objects[obj], 1)]
+
+
+def test_a_name_is_taken_away_by_pointer(guest: Guest) -> None:
+    """WDK: "ObMakeTemporaryObject function (ntifs.h)"."""
+    path = r"\BaseNamedObjects\Pointer"
+    handle = event(guest, path, INSENSITIVE | PERMANENT)
+    obj = pointer(guest, handle)
+    guest.call("ZwClose", handle)
+    assert name_of(guest, obj) == path
+    guest.call("ObMakeTemporaryObject", obj)
+    assert name_of(guest, obj) == ""
+    assert guest.call("ObfDereferenceObject", obj) == 0
+
+
+def test_named_synchronization_events(guest: Guest) -> None:
+    """WDK: "IoCreateSynchronizationEvent function (wdm.h)": one wait takes the signal."""
+    name, out, zero = guest.unicode(r"\KernelObjects\Sync"), guest.room(8), guest.put(bytes(8))
+    obj = guest.call("IoCreateSynchronizationEvent", name, out)
+    assert guest.call("ZwWaitForSingleObject", guest.u64(out), 0, zero) == 0
+    assert guest.call("KeReadStateEvent", obj) == 0
