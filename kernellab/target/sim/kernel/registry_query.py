@@ -238,7 +238,6 @@ class Query:
                 *(len(data), _TAG),
                 paged=True,
                 owner=self._owner,
-                context=lambda: self._k.flow.context(trapped=True),
             )
             if not buffer:
                 return const("STATUS_INSUFFICIENT_RESOURCES")
