@@ -11,11 +11,17 @@ import platform
 import sys
 
 from .harness import Row
+from .kernel import kernel_rows
 from .notebook import notebook_rows
 from .simulator import simulator_rows
 from .sysroot import sysroot_rows
 
-GROUPS = {"notebook": notebook_rows, "sim": simulator_rows, "sysroot": sysroot_rows}
+GROUPS = {
+    "notebook": notebook_rows,
+    "sim": simulator_rows,
+    "kernel": kernel_rows,
+    "sysroot": sysroot_rows,
+}
 
 
 def main() -> int:
