@@ -87,6 +87,8 @@ class Scheduler:
         self._ready_levels = 0
         self._numbers = 0
         self._linger = 0
+        #: Whether what runs now is stopped after some instructions by itself.
+        self._slicing = False
         self.processors = [Processor(k, n, k.new_stack()) for n in range(processors)]
         #: The processor whose code runs, or ran last.
         self.current = self.processors[0]
@@ -102,7 +104,17 @@ class Scheduler:
             queue.appendleft(thread)
         else:
             queue.append(thread)
-        self._k.cpu.attention = True
+        if not self._slicing or self._can_start(thread):
+            self._k.cpu.attention = True
+
+    def _can_start(self, thread: Thread) -> bool:
+        """Whether some processor would leave what it does for the thread, or is idle."""
+        for p in self.processors:
+            if p.thread is None or (
+                p.irql < DISPATCH_LEVEL and p.thread.priority < thread.priority
+            ):
+                return True
+        return False
 
     def _take(self, thread: Thread, priority: int) -> None:
         queue = self.ready[priority]
@@ -279,6 +291,7 @@ class Scheduler:
             return
         self._give_cpu(flow, p)
         flow.spin = None
+        self._slicing = count > 0
         outcome = flow.step(count)
         if count and outcome is Outcome.YIELDED:
             k.now += count // _INSTRUCTIONS_A_UNIT

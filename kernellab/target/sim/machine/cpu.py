@@ -23,7 +23,17 @@ import unicorn
 from unicorn import x86_const as x86
 
 from .memory import PAGE, Memory
-from .registers import OTHERS, PRESERVED, REGISTERS, VECTORS, reader, renew, writer
+from .registers import (
+    OTHERS,
+    PRESERVED,
+    REGISTERS,
+    VECTORS,
+    batch_reader,
+    batch_writer,
+    reader,
+    renew,
+    writer,
+)
 from .special import SpecialInstructions
 
 uc: Any = unicorn  # its own type hints cover a part only
@@ -109,13 +119,12 @@ class Cpu:
         write(x86.UC_X86_REG_CR4, _CR4)
         write(x86.UC_X86_REG_MSR, (_EFER_MSR, _EFER))
         write(x86.UC_X86_REG_CR0, _CR0)
-        self._read = {name: reader(self._engine, n) for name, n in REGISTERS.items()}
-        self._write = {name: writer(self._engine, n) for name, n in REGISTERS.items()}
-        self._kept = [(name, self._read[name]) for name in PRESERVED]
-        self._rip = self._read["rip"]
-        self._set_rip, self._set_rsp = self._write["rip"], self._write["rsp"]
-        self._set_rax = self._write["rax"]
-        self._arguments = tuple(self._write[name] for name in ("rcx", "rdx", "r8", "r9"))
+        self._names = tuple(REGISTERS)
+        self._read_all = batch_reader(self._engine, tuple(REGISTERS.values()))
+        self._rip = reader(self._engine, REGISTERS["rip"])
+        self._resume = self._writer("rax", "rsp", "rip")
+        self._call = self._writer("rcx", "rdx", "r8", "r9", "rsp", "rip")
+        self._read_kept = batch_reader(self._engine, [REGISTERS[name] for name in PRESERVED])
         self._set_cr3 = writer(self._engine, x86.UC_X86_REG_CR3)
         self._set_gs = writer(self._engine, x86.UC_X86_REG_GS_BASE)
         self._root = memory.root
@@ -132,6 +141,9 @@ class Cpu:
         self.special = SpecialInstructions(self, self._engine)
         add(uc.UC_HOOK_INTR, self._on_interrupt)
         add(uc.UC_HOOK_INSN_INVALID, self._on_invalid)
+
+    def _writer(self, *names: str) -> Callable[..., None]:
+        return batch_writer(self._engine, [REGISTERS[name] for name in names])
 
     def install_stubs(self, count: int) -> None:
         """Write ``count`` stubs and the common code; index 0 is where host calls return to."""
@@ -202,16 +214,12 @@ class Cpu:
         frame = _U64.pack(self.stub(0)) + bytes(0x20)
         frame += b"".join(_U64.pack(a & _MASK) for a in arguments[4:])
         self.memory.write(top - 8, frame)
-        for write, value in zip(self._arguments, arguments, strict=False):
-            write(value & _MASK)
-        self._set_rsp(top - 8)
-        self._set_rip(address)
+        a, b, c, d = (*arguments[:4], 0, 0, 0, 0)[:4]
+        self._call(a & _MASK, b & _MASK, c & _MASK, d & _MASK, top - 8, address)
 
     def resume(self, rsp: int, value: int) -> None:
         """Prepare to return ``value`` from the trap whose return address is at ``rsp``."""
-        self._set_rax(value & _MASK)
-        self._set_rip(self.memory.u64(rsp))
-        self._set_rsp(rsp + 8)
+        self._resume(value & _MASK, rsp + 8, self.memory.u64(rsp))
 
     def run(self, count: int = 0) -> Stop:
         """Run guest code until something happens. Errors of handlers are raised here.
@@ -321,18 +329,18 @@ class Cpu:
 
     def registers(self) -> dict[str, int]:
         """All general registers and rip by their lower-case names."""
-        return {name: read() for name, read in self._read.items()}
+        return dict(zip(self._names, self._read_all(), strict=True))
 
     def preserved(self) -> dict[str, int]:
         """Only those that a call preserves, the others as 0: all that walking a stack needs."""
         registers = dict.fromkeys(REGISTERS, 0)
-        for name, read in self._kept:
-            registers[name] = read()
+        registers.update(zip(PRESERVED, self._read_kept(), strict=True))
         return registers
 
     def registers_of(self, context: Any) -> dict[str, int]:
         """The same of what :meth:`save` gave."""
-        return {name: context.reg_read(number) for name, number in REGISTERS.items()}
+        read = batch_reader(context, tuple(REGISTERS.values()))
+        return dict(zip(self._names, read(), strict=True))
 
     def vectors(self) -> dict[str, int]:
         """xmm0 to xmm15 by their names, 128 bits each."""
@@ -344,7 +352,7 @@ class Cpu:
             if name in OTHERS:
                 self._engine.reg_write(OTHERS[name], value)
             else:
-                self._write[name](value & _MASK)
+                self._engine.reg_write(REGISTERS[name], value & _MASK)
 
     def flags(self) -> int:
         """RFLAGS."""

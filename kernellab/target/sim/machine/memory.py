@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from .physical import PAGE, OutOfMemory, PhysicalMemory
 
@@ -374,31 +374,48 @@ class Memory(PhysicalMemory):
                 self.dirty.add(page.physical)
 
     def u64(self, address: int) -> int:
-        value: int = _U64.unpack(self.read(address, 8))[0]
+        value: int = self._number(address, _U64)
         return value
 
     def u32(self, address: int) -> int:
-        value: int = _U32.unpack(self.read(address, 4))[0]
+        value: int = self._number(address, _U32)
         return value
 
     def u16(self, address: int) -> int:
-        value: int = _U16.unpack(self.read(address, 2))[0]
+        value: int = self._number(address, _U16)
         return value
 
     def u8(self, address: int) -> int:
         return self.read(address, 1)[0]
 
     def set_u64(self, address: int, value: int) -> None:
-        self.write(address, _U64.pack(value & 0xFFFF_FFFF_FFFF_FFFF))
+        self._set_number(address, _U64, value & 0xFFFF_FFFF_FFFF_FFFF)
 
     def set_u32(self, address: int, value: int) -> None:
-        self.write(address, _U32.pack(value & 0xFFFF_FFFF))
+        self._set_number(address, _U32, value & 0xFFFF_FFFF)
 
     def set_u16(self, address: int, value: int) -> None:
-        self.write(address, _U16.pack(value & 0xFFFF))
+        self._set_number(address, _U16, value & 0xFFFF)
 
     def set_u8(self, address: int, value: int) -> None:
         self.write(address, bytes((value & 0xFF,)))
+
+    def _number(self, address: int, form: struct.Struct) -> Any:
+        offset = address & 0xFFF
+        page = self.page(address)
+        if page is None or offset + form.size > PAGE:
+            return form.unpack(self.read(address, form.size))[0]
+        return form.unpack_from(self.ram, page.physical + offset)[0]
+
+    def _set_number(self, address: int, form: struct.Struct, value: int) -> None:
+        offset = address & 0xFFF
+        page = self.page(address)
+        if page is None or not page.write or offset + form.size > PAGE:
+            self.write(address, form.pack(value))
+            return
+        form.pack_into(self.ram, page.physical + offset, value)
+        if self.dirty is not None:
+            self.dirty.add(page.physical)
 
     def try_read(self, address: int, size: int) -> bytes | None:
         """``size`` bytes, or None: for walking stacks, which must not raise."""
