@@ -65,8 +65,21 @@ _SWITCHES = 40_000
 _LINES, _PEER_LINES = 20_000, 500
 _REQUESTS = 2_000
 
-_PRINTS = """let text = *b"a line of the benchmark\\n\\0"; let text = core::hint::black_box(&text);
-    for _ in 0..LINES { DbgPrintEx(77, 0, c"%s".as_ptr().cast(), text.as_ptr()); }"""
+# What println! does, but for the counted format (%.*s), which the peer cannot read.
+_PRINTS = """use core::fmt::Write;
+    struct Line([u8; 128], usize);
+    impl Write for Line {
+        fn write_str(&mut self, text: &str) -> core::fmt::Result {
+            self.0[self.1..self.1 + text.len()].copy_from_slice(text.as_bytes());
+            self.1 += text.len();
+            Ok(())
+        }
+    }
+    for n in 0..LINES {
+        let mut line = Line([0; 128], 0);
+        let _ = write!(line, "line number {n} of the {}\\n", "benchmark");
+        DbgPrintEx(77, 0, c"%s".as_ptr().cast(), line.0.as_ptr());
+    }"""
 
 _BODIES = {
     "calls": f"for _ in 0..{_CALLS} {{ KeGetCurrentIrql(); }}",
@@ -124,7 +137,7 @@ def kernel_rows(runs: int) -> list[Row]:
 
 def _peer_rows(image: Path, short: Path, runs: int) -> list[Row]:
     mine = [_first_to_last(image) / (_LINES - 1) * 1e6 for _ in range(runs)]
-    rows = [Row("one printed line (DbgPrintEx, as println! does it)", mine, None, "us")]
+    rows = [Row("one line formatted and printed, as println! does", mine, None, "us")]
     what = f"the same in {peers.SPEAKEASY}, times as long"
     try:
         python = peers.python_with(peers.SPEAKEASY)

@@ -18,10 +18,15 @@ import sys, time
 import speakeasy
 emulator = speakeasy.Speakeasy()
 module = emulator.load_module(sys.argv[1])
+printed = 0
+def count(emulator, name, function, arguments):
+    global printed
+    printed += 1
+    return function(arguments)
+emulator.add_api_hook(count, "ntoskrnl", "DbgPrintEx")
 start = time.perf_counter()
 emulator.run_module(module)
 seconds = time.perf_counter() - start
-printed = str(emulator.get_report()).count("DbgPrint")
 print(seconds, printed)
 """
 
