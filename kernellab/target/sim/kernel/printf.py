@@ -206,6 +206,11 @@ def vformat(text: bytes, next_argument: NextArgument, memory: Memory) -> bytes:
     if text == b"%s":
         address = next_argument()
         return read_string(memory, address) if address else b"(null)"
+    if text == b"%.*s":  # what println! uses
+        precision, address = _int(next_argument()), next_argument()
+        if address and 0 <= precision <= MAX_OUTPUT:
+            return read_string(memory, address, precision)
+        return _string(False, address, max(precision, -1), memory, False)[0][:MAX_OUTPUT]
     compiled = _compile(text, False) if len(text) < _CACHED else _compile.__wrapped__(text, False)
     return _format(compiled, next_argument, memory, False)
 
