@@ -31,7 +31,7 @@ def _print(k: Kernel, component: int, level: int, text: bytes) -> int | Steps:
         {
             "driver": k.caller(),
             "text": raw.decode("utf-8", "backslashreplace"),
-            "time": round(k.time, 7),
+            "time": k.time,
             "level": level,
             "component": component,
             "irql": k.cpu.irql,

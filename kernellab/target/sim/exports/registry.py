@@ -91,13 +91,10 @@ def _size(text: str) -> int:
     raise ValueError(f"unknown C type {text!r}")
 
 
-def _convert(size: int) -> Callable[[int], int]:
+def _shape(size: int) -> tuple[int, int]:
+    """Mask and sign bit of a C type: ``((value & mask) ^ sign) - sign`` is its value."""
     bits = abs(size) * 8
-    mask = (1 << bits) - 1
-    if size > 0:
-        return lambda value: value & mask
-    sign = 1 << (bits - 1)
-    return lambda value: ((value & mask) ^ sign) - sign
+    return (1 << bits) - 1, 0 if size > 0 else 1 << (bits - 1)
 
 
 class VaList:
@@ -145,8 +142,8 @@ class Export:
         """The handler that the CPU's trap calls with rcx, rdx, r8, r9, rsp."""
         function = self.function
         assert function is not None
-        converters = [_convert(size) for size in self.sizes]
-        count, irql, memory, variadic = len(converters), self.irql, k.memory, self.variadic
+        shapes = [_shape(size) for size in self.sizes]
+        count, irql, memory, variadic = len(shapes), self.irql, k.memory, self.variadic
         cpu, name = k.cpu, self.name
 
         def handler(a: int, b: int, c: int, d: int, rsp: int) -> Any:
@@ -155,10 +152,13 @@ class Export:
                 cpu.attention = True
             if cpu.irql > irql:
                 k.tell("called-above-irql", name, irql)
-            values: list[Any] = [a, b, c, d][:count]
+            given: tuple[int, ...] = (a, b, c, d)
             if count > 4:
-                values += [memory.u64(rsp + 8 + 8 * n) for n in range(4, count)]
-            values = [convert(value) for convert, value in zip(converters, values, strict=True)]
+                given += tuple(memory.u64(rsp + 8 + 8 * n) for n in range(4, count))
+            values: list[Any] = [
+                ((value & mask) ^ sign) - sign
+                for value, (mask, sign) in zip(given, shapes, strict=False)
+            ]
             if variadic:
                 values.append(VaList(memory, rsp + 8 + 8 * count, (a, b, c, d)[count:]))
             result = function(k, *values)

@@ -253,7 +253,7 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
         k.pool.free(k.pool.live[block])
     k.cpu.special.unwatch(driver.base, driver.size)
     k.memory.unmap(driver.base, driver.size // PAGE)
-    k.modules.remove(driver.module)
+    k.forget_module(driver.module)
     if driver.section:
         k.module_list.remove(driver.section)
     del k.drivers[driver.name]

@@ -81,6 +81,8 @@ class Kernel:
         #: IRPs that the I/O manager has sent and that are not completed, by address.
         self.requests: dict[int, Any] = {}
         self.modules: list[ModuleImage] = []
+        #: Where the last address that was looked up was found.
+        self._last_module: ModuleImage | None = None
         self.next_driver_base = DRIVER_BASE
         self._names: list[str] = [""]
         self._addresses: dict[str, int] = {}
@@ -346,10 +348,19 @@ class Kernel:
 
     def driver_at(self, address: int) -> str:
         """The driver whose image holds ``address``; empty for none."""
+        last = self._last_module
+        if last is not None and last.base <= address < last.base + last.size:
+            return last.name
         for module in self.modules:
             if module.base <= address < module.base + module.size and module.name != NTOSKRNL:
+                self._last_module = module
                 return module.name
         return ""
+
+    def forget_module(self, module: ModuleImage) -> None:
+        """The image of a driver is gone."""
+        self.modules.remove(module)
+        self._last_module = None
 
     def violation(self, rule: str, message: str, driver: str = "", *, context: Any = None) -> None:
         """Something is wrong that no event describes yet."""
