@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from kernellab.protocol import Frame, RelatedStack
 
-from ..machine.cpu import STUB_SIZE, Cpu, Fault
+from ..machine.cpu import Cpu, Fault
 from ..machine.memory import KERNEL_START, PAGE, Memory, MemoryFault, canonical
+from ..machine.stubs import STUB_SIZE
 from ..machine.unwind import ModuleImage, RawFrame
 from . import bugcheck, crash, exceptions
 from . import driver as drivers

@@ -35,6 +35,7 @@ from .registers import (
     writer,
 )
 from .special import SpecialInstructions
+from .stubs import MAILBOX, RESULT, STUB_SIZE, stub_code
 
 uc: Any = unicorn  # its own type hints cover a part only
 
@@ -44,10 +45,7 @@ uc: Any = unicorn  # its own type hints cover a part only
 _CR0, _CR4, _EFER = 0x8001_0033, 0x10_0620, 0xD00
 _EFER_MSR: Final = 0xC000_0080
 
-_MAILBOX = struct.Struct("<6Q")
-_RESULT: Final = 48
 _U64 = struct.Struct("<Q")
-STUB_SIZE: Final = 16
 
 #: How long between attempts to stop code that runs, seconds.
 _NUDGE: Final = 0.01
@@ -160,27 +158,7 @@ class Cpu:
         # each time, and one that is not mapped leaves a page fault behind which turns the
         # guest's own next one into a double fault: so it is in these pages, behind all code.
         self._nowhere = common + 7 * STUB_SIZE
-        code = bytearray(size)
-        for index in range(count):
-            at = index * STUB_SIZE
-            if index == 0:  # rax is the result: keep it where an argument would be
-                start = b"\x48\x89\xc1\x31\xc0"  # mov rcx, rax; xor eax, eax
-            else:
-                start = b"\xb8" + struct.pack("<I", index)  # mov eax, index
-            jump = common - (self._stubs + at + len(start) + 5)
-            stub = start + b"\xe9" + struct.pack("<i", jump)
-            code[at : at + STUB_SIZE] = stub.ljust(STUB_SIZE, b"\xcc")
-        at = common
-        body = bytearray()
-        # mov [mailbox + 8 n], rax rcx rdx r8 r9 rsp; syscall; mov rax, [mailbox + 48]; ret
-        for n, op in enumerate((b"H\x89\x05", b"H\x89\r", b"H\x89\x15", b"L\x89\x05", b"L\x89\r")):
-            body += op + struct.pack("<i", mailbox + 8 * n - (at + len(body) + 7))
-        body += b"\x48\x89\x25" + struct.pack("<i", mailbox + 40 - (at + len(body) + 7))
-        body += b"\x0f\x05"
-        body += b"\x48\x8b\x05" + struct.pack("<i", mailbox + _RESULT - (at + len(body) + 7))
-        body += b"\xc3"
-        code[count * STUB_SIZE : count * STUB_SIZE + len(body)] = body
-        self.memory.write_image(self._stubs, bytes(code))
+        self.memory.write_image(self._stubs, stub_code(self._stubs, count, mailbox, size))
 
     def stub(self, index: int) -> int:
         """The address that guest code calls for ``handlers[index]``."""
@@ -376,7 +354,7 @@ class Cpu:
 
     def _on_syscall(self, _engine: Any, _data: Any) -> None:
         ram = self.memory.ram
-        index, a, b, c, d, rsp = _MAILBOX.unpack_from(ram, self._mailbox)
+        index, a, b, c, d, rsp = MAILBOX.unpack_from(ram, self._mailbox)
         self.trap_rsp = rsp
         self.trap_index = index
         self.trapping = True
@@ -393,7 +371,7 @@ class Cpu:
                 self.value = value
                 self._stop(Stop.YIELDED)
                 return
-            _U64.pack_into(ram, self._mailbox + _RESULT, value)
+            _U64.pack_into(ram, self._mailbox + RESULT, value)
             if self.memory.stale:
                 self._flush()
         elif index:
