@@ -59,9 +59,11 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
 
     ``timeout`` is how many seconds driver code may run for one request. ``sim`` also takes
     ``seed`` (which interleaving of threads, 0 unless given), ``processors`` (2 unless given, 1
-    to 64) and ``verifier``: ``"off"``, or which rules are off, such as ``{"leak-pool": False}``
-    (``kernellab rules`` lists them). Raises UsageError for an unknown name or option and TargetLost
-    when the target cannot be started.
+    to 64), ``pool_guard`` (the side of small pool allocations where a stray access faults at once:
+    ``after`` unless given, ``before``, or ``mixed``, which lets the seed decide) and ``verifier``:
+    ``"off"``, or which rules are off, such as ``{"leak-pool": False}`` (``kernellab rules`` lists
+    them). Raises UsageError for an unknown name or option and TargetLost when the target cannot be
+    started.
     """
     return Target(name, timeout=timeout, **options)
 

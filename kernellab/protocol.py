@@ -43,7 +43,7 @@ command        fields                                          reply
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
 ``error_log``                                                  ``entries``
-``reboot``     ``seed processors verifier``  (afresh)
+``reboot``     ``seed processors pool_guard verifier``  (afresh)
 ``shutdown``   (reply, then the process ends)
 =============  ==============================================  ===========================
 

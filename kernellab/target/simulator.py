@@ -17,7 +17,7 @@ class Sim(TargetKind):
 
     name = "sim"
     summary = "the built-in simulated NT kernel (no VM needed; the default)"
-    settings = frozenset({"seed", "processors", "verifier"})
+    settings = frozenset({"seed", "processors", "pool_guard", "verifier"})
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -38,6 +38,7 @@ from .kernel.crash_dump import crash_dump
 from .kernel.driver import NtFailure
 from .kernel.execution import Stopped
 from .kernel.kernel import UNITS, Kernel
+from .kernel.pool import GUARDS
 from .kernel.scheduler import MAX_PROCESSORS, Stuck
 from .kernel.snapshot import Snapshot
 from .machine.pe import MAX_FILE
@@ -385,8 +386,15 @@ class Endpoint:
         seed, processors = _int(request, "seed", 0), _int(request, "processors", 2)
         if not 1 <= processors <= MAX_PROCESSORS:
             raise Usage(f"'processors' has to be from 1 to {MAX_PROCESSORS}")
-        verifier = _rules(request)
-        self._settings = {"seed": seed, "processors": processors, "verifier": verifier}
+        guard = str(request.get("pool_guard", "after"))
+        if guard not in GUARDS:
+            raise Usage(f"'pool_guard' has to be one of {', '.join(GUARDS)}")
+        self._settings = {
+            "seed": seed,
+            "processors": processors,
+            "pool_guard": guard,
+            "verifier": _rules(request),
+        }
         self._files.clear()
         self._snapshots.clear()
         self._stopped, self._report = "", None

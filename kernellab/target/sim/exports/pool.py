@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..kernel.bugcheck import BugCheck
 from ..kernel.execution import RaisedStatus
-from ..kernel.structs import const
+from ..kernel.structs import const, size_of
 from .registry import DISPATCH_LEVEL, export
 
 if TYPE_CHECKING:
@@ -17,45 +17,80 @@ _GUARDED: Final = (
     "each allocation has pages of its own, ends at an unmapped page, and its address is never "
     "used again"
 )
-# POOL_TYPE: the lowest bit says paged; 0x200 (NonPagedPoolNx) says not executable.
+_NO_QUOTA: Final = f"{_GUARDED}; quotas are not charged"
+# POOL_TYPE: the lowest bit says paged, 4 aligned to a cache line, 0x200 (NonPagedPoolNx) not
+# executable.
 _PAGED: Final = 1
-_NX: Final = 0x200
-_RAISE: Final = 0x10  # POOL_RAISE_IF_ALLOCATION_FAILURE
+_ALIGNED: Final = 4
+_CACHE_LINE: Final = 64
+_QUOTA_FAILS: Final = const("POOL_QUOTA_FAIL_INSTEAD_OF_RAISE")
+_RAISE: Final = const("POOL_RAISE_IF_ALLOCATION_FAILURE")
+_NX: Final = const("POOL_NX_ALLOCATION")
+_ZERO: Final = const("POOL_ZERO_ALLOCATION")
 
 
 def _allocate(
-    k: Kernel, size: int, tag: int, *, paged: bool, zero: bool, execute: bool = False
+    k: Kernel,
+    size: int,
+    tag: int,
+    *,
+    paged: bool,
+    zero: bool,
+    execute: bool = False,
+    aligned: bool = False,
+    guard: str = "",
 ) -> int:
-    address = k.pool.allocate(size, tag, paged=paged, zero=zero, owner=k.caller(), execute=execute)
+    address = k.pool.allocate(
+        *(size, tag),
+        paged=paged,
+        zero=zero,
+        owner=k.caller(),
+        execute=execute,
+        align=_CACHE_LINE if aligned else 16,
+        guard=guard,
+    )
     if address:
         k.tell("pool-allocated", k.pool.live[address])
     return address
 
 
-@export(
-    "PVOID ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)",
-    irql=DISPATCH_LEVEL,
-    simplified=_GUARDED,
-)
-def ExAllocatePool2(k: Kernel, Flags: int, NumberOfBytes: int, Tag: int) -> int:
-    """WDK: "ExAllocatePool2 function (wdm.h)". Zeroed unless POOL_FLAG_UNINITIALIZED.
+def _by_type(k: Kernel, kind: int, size: int, tag: int, *, fails: bool, guard: str = "") -> int:
+    """Allocate as a POOL_TYPE says; raises where it says so, or where ``fails`` is false."""
+    paged = bool(kind & _PAGED)
+    address = _allocate(
+        *(k, size, tag),
+        paged=paged,
+        zero=bool(kind & _ZERO),
+        execute=not paged and not kind & _NX,
+        aligned=bool(kind & _ALIGNED),
+        guard=guard,
+    )
+    if not address and (kind & _RAISE or not fails):
+        raise _failed(size)
+    return address
 
-    A size or tag of 0 and flags without a pool fail; POOL_FLAG_RAISE_ON_FAILURE raises
-    STATUS_INSUFFICIENT_RESOURCES.
-    """
+
+def _by_flags(k: Kernel, flags: int, size: int, tag: int, guard: str = "") -> int:
+    """Allocate as POOL_FLAG_… say."""
     pools = {
         const("POOL_FLAG_NON_PAGED"): (False, False),
         const("POOL_FLAG_NON_PAGED_EXECUTE"): (False, True),
         const("POOL_FLAG_PAGED"): (True, False),
     }
-    chosen = [kind for flag, kind in pools.items() if Flags & flag]
+    chosen = [kind for flag, kind in pools.items() if flags & flag]
     address = 0
-    if NumberOfBytes and Tag and len(chosen) == 1:
+    if size and tag and len(chosen) == 1:
         paged, execute = chosen[0]
-        zero = not Flags & const("POOL_FLAG_UNINITIALIZED")
-        address = _allocate(k, NumberOfBytes, Tag, paged=paged, zero=zero, execute=execute)
-    if not address and Flags & const("POOL_FLAG_RAISE_ON_FAILURE"):
-        raise _failed(NumberOfBytes)
+        address = _allocate(
+            *(k, size, tag),
+            paged=paged,
+            zero=not flags & const("POOL_FLAG_UNINITIALIZED"),
+            execute=execute,
+            aligned=bool(flags & const("POOL_FLAG_CACHE_ALIGNED")),
+            guard=guard,
+        )
+    if not address and flags & const("POOL_FLAG_RAISE_ON_FAILURE"):
+        raise _failed(size)
     return address
 
 
@@ -67,18 +102,96 @@ def _failed(size: int) -> RaisedStatus:
 
 
 @export(
+    "PVOID ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)",
+    irql=DISPATCH_LEVEL,
+    simplified=_NO_QUOTA,
+)
+def ExAllocatePool2(k: Kernel, Flags: int, NumberOfBytes: int, Tag: int) -> int:
+    """WDK: "ExAllocatePool2 function (wdm.h)". Zeroed unless POOL_FLAG_UNINITIALIZED.
+
+    A size or tag of 0 and flags without a pool fail; POOL_FLAG_RAISE_ON_FAILURE raises
+    STATUS_INSUFFICIENT_RESOURCES.
+    """
+    return _by_flags(k, Flags, NumberOfBytes, Tag)
+
+
+#: POOL_EXTENDED_PARAMETER_TYPE.
+_PRIORITY, _SECURE, _NODE = 1, 2, 3
+
+
+@export(
+    "PVOID ExAllocatePool3(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag, "
+    "PCPOOL_EXTENDED_PARAMETER ExtendedParameters, ULONG ExtendedParametersCount)",
+    irql=DISPATCH_LEVEL,
+    simplified=f"{_NO_QUOTA}; there is no secure pool",
+)
+def ExAllocatePool3(
+    k: Kernel,
+    Flags: int,
+    NumberOfBytes: int,
+    Tag: int,
+    ExtendedParameters: int,
+    ExtendedParametersCount: int,
+) -> int:
+    """WDK: "ExAllocatePool3 function (wdm.h)". Unknown parameters fail unless they are optional."""
+    guard = ""
+    for index in range(ExtendedParametersCount):
+        at = ExtendedParameters + index * size_of("POOL_EXTENDED_PARAMETER")
+        head = k.memory.u64(at)
+        kind, optional = head & 0xFF, head >> 8 & 1
+        if kind == _PRIORITY:
+            guard = _side(k.memory.u32(at + 8))
+        elif kind != _NODE and not optional:  # there is one node, so any is served
+            return 0
+    return _by_flags(k, Flags, NumberOfBytes, Tag, guard)
+
+
+def _side(priority: int) -> str:
+    """EX_POOL_PRIORITY: which side of the allocation shall be guarded, where it says so."""
+    return {8: "after", 9: "before"}.get(priority & 0xF, "")
+
+
+@export(
     "PVOID ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)",
     irql=DISPATCH_LEVEL,
     simplified=_GUARDED,
 )
 def ExAllocatePoolWithTag(k: Kernel, PoolType: int, NumberOfBytes: int, Tag: int) -> int:
-    """WDK: "ExAllocatePoolWithTag function (wdm.h)". The memory is not zeroed."""
-    paged = bool(PoolType & _PAGED)
-    execute = not paged and not PoolType & _NX
-    address = _allocate(k, NumberOfBytes, Tag, paged=paged, zero=False, execute=execute)
-    if not address and PoolType & _RAISE:
-        raise _failed(NumberOfBytes)
-    return address
+    """WDK: "ExAllocatePoolWithTag function (wdm.h)". Zeroed only with POOL_ZERO_ALLOCATION."""
+    return _by_type(k, PoolType, NumberOfBytes, Tag, fails=True)
+
+
+@export(
+    "PVOID ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag, "
+    "EX_POOL_PRIORITY Priority)",
+    irql=DISPATCH_LEVEL,
+    simplified=f"{_GUARDED}; of the priority only the side to guard (SpecialPoolUnderrun) counts",
+)
+def ExAllocatePoolWithTagPriority(
+    k: Kernel, PoolType: int, NumberOfBytes: int, Tag: int, Priority: int
+) -> int:
+    """WDK: "ExAllocatePoolWithTagPriority function (wdm.h)"."""
+    return _by_type(k, PoolType, NumberOfBytes, Tag, fails=True, guard=_side(Priority))
+
+
+@export(
+    "PVOID ExAllocatePoolWithQuotaTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)",
+    irql=DISPATCH_LEVEL,
+    simplified=_NO_QUOTA,
+)
+def ExAllocatePoolWithQuotaTag(k: Kernel, PoolType: int, NumberOfBytes: int, Tag: int) -> int:
+    """WDK: "ExAllocatePoolWithQuotaTag function (wdm.h)": a failure raises, unless told not to."""
+    return _by_type(k, PoolType, NumberOfBytes, Tag, fails=bool(PoolType & _QUOTA_FAILS))
+
+
+@export(
+    "PVOID ExAllocatePoolWithQuota(POOL_TYPE PoolType, SIZE_T NumberOfBytes)",
+    irql=DISPATCH_LEVEL,
+    simplified=_NO_QUOTA,
+)
+def ExAllocatePoolWithQuota(k: Kernel, PoolType: int, NumberOfBytes: int) -> int:
+    """WDK: "ExAllocatePoolWithQuota function (wdm.h)". The tag is 'None'."""
+    return _by_type(k, PoolType, NumberOfBytes, _ANY_TAG, fails=bool(PoolType & _QUOTA_FAILS))
 
 
 @export(
@@ -88,8 +201,7 @@ def ExAllocatePoolWithTag(k: Kernel, PoolType: int, NumberOfBytes: int, Tag: int
 )
 def ExAllocatePool(k: Kernel, PoolType: int, NumberOfBytes: int) -> int:
     """WDK: "ExAllocatePool function (wdm.h)". The tag is 'None'."""
-    address: int = ExAllocatePoolWithTag(k, PoolType, NumberOfBytes, _ANY_TAG)
-    return address
+    return _by_type(k, PoolType, NumberOfBytes, _ANY_TAG, fails=True)
 
 
 @export("VOID ExFreePool(PVOID P)", irql=DISPATCH_LEVEL)
@@ -117,6 +229,18 @@ def ExFreePoolWithTag(k: Kernel, P: int, Tag: int) -> None:
         )
     k.tell("pool-freeing", allocation)
     k.pool.free(allocation)
+
+
+@export(
+    "VOID ExFreePool2(PVOID P, ULONG Tag, PCPOOL_EXTENDED_PARAMETER ExtendedParameters, "
+    "ULONG ExtendedParametersCount)",
+    irql=DISPATCH_LEVEL,
+)
+def ExFreePool2(
+    k: Kernel, P: int, Tag: int, ExtendedParameters: int, ExtendedParametersCount: int
+) -> None:
+    """WDK: "ExFreePool2 function (wdm.h)". The parameters are for secure pool only."""
+    ExFreePoolWithTag(k, P, Tag)
 
 
 def _bad_free(k: Kernel, address: int) -> BugCheck:

@@ -114,6 +114,20 @@ def _unhandled(k: Kernel, status: int, rip: int, message: str) -> BugCheck:
     return BugCheck("SYSTEM_THREAD_EXCEPTION_NOT_HANDLED", status, rip, 0, 0, message=message)
 
 
+def _pageable(k: Kernel, address: int) -> str:
+    """What the pageable memory at an address is."""
+    if address <= HIGHEST_USER:
+        return f"user memory at {address:#x}"
+    near = k.pool.near(address)
+    if near is None:
+        return f"{address:#x}, which is in a pageable section,"
+    allocation = near[0]
+    offset = address - allocation.address
+    return (
+        f"offset {offset} of {allocation.size} bytes of paged pool with tag '{allocation.tag_text}'"
+    )
+
+
 def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
     address, access, rip = fault.address, fault.access, fault.rip
     verb = {"read": "read", "write": "wrote to", "execute": "jumped to"}[access]
@@ -125,6 +139,13 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
             address,
             message="The driver used up its kernel stack (24 KB): endless or deep recursion, "
             "or large local variables.",
+        )
+    if k.irql >= 2 and page is not None and k.pageable(address):
+        return BugCheck(
+            "IRQL_NOT_LESS_OR_EQUAL" if k.in_kernel(rip) else "DRIVER_IRQL_NOT_LESS_OR_EQUAL",
+            *(address, k.irql, _IRQL_OP[access], rip),
+            message=f"The driver {verb} {_pageable(k, address)} at IRQL {k.irql}: it may be paged "
+            "out, and a page fault cannot be handled at DISPATCH_LEVEL (2) and above.",
         )
     if page is not None and access == "execute":
         what = "is memory of a program (SMEP)" if page.user else "holds data, not code"

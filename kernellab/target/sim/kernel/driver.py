@@ -87,6 +87,7 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
         first = base + section.rva
         count = -(-max(section.virtual_size, 1) // PAGE)
         k.memory.protect(first, count, write=section.writable, execute=section.executable)
+        k.paging.add(first, count, section.name, name)
         if section.executable:
             k.cpu.special.watch(first, bytes(mapped[section.rva :][: section.virtual_size]))
     module = ModuleImage.from_pe(name, base, image)
@@ -252,6 +253,7 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
     for block in driver.blocks:
         k.pool.free(k.pool.live[block])
     k.cpu.special.unwatch(driver.base, driver.size)
+    k.paging.remove(driver.name)
     k.memory.unmap(driver.base, driver.size // PAGE)
     k.forget_module(driver.module)
     if driver.section:

@@ -8,9 +8,10 @@ from typing import Any, Final
 from kernellab.protocol import Frame, RelatedStack
 
 from ..machine.cpu import Cpu, Fault
-from ..machine.memory import KERNEL_START, PAGE, Memory, MemoryFault, canonical
+from ..machine.memory import PAGE, Memory, MemoryFault, canonical
 from ..machine.stubs import STUB_SIZE
 from ..machine.unwind import ModuleImage, RawFrame
+from ..machine.veil import pageable
 from . import bugcheck, crash, exceptions
 from . import driver as drivers
 from .bugcheck import BugCheck, Report
@@ -26,7 +27,8 @@ from .module_list import ModuleList
 from .names import ObjectNames
 from .ob import Object, ObjectManager
 from .objects import Namespace
-from .pool import PAGED_END, PAGED_START, Pool
+from .paging import DriverPaging
+from .pool import Pool
 from .process import ProcessManager
 from .scheduler import NEVER, Scheduler
 from .system import SystemState
@@ -64,7 +66,13 @@ class Kernel:
     """
 
     def __init__(
-        self, exports: Mapping[str, Any], emit: Emit, *, processors: int = 2, seed: int = 0
+        self,
+        exports: Mapping[str, Any],
+        emit: Emit,
+        *,
+        processors: int = 2,
+        seed: int = 0,
+        pool_guard: str = "after",
     ) -> None:
         self.memory = Memory()
         self.emit = emit
@@ -76,8 +84,9 @@ class Kernel:
         #: What happens inside, for whoever listens: the verifier, a trace.
         self.bus = Bus()
         self.tell = self.bus.tell
-        self.pool = Pool(self.memory)
+        self.pool = Pool(self.memory, pool_guard, seed)
         self.mdl = MdlManager(self)
+        self.paging = DriverPaging(self)
         self.drivers: dict[str, Any] = {}
         #: IRPs that the I/O manager has sent and that are not completed, by address.
         self.requests: dict[int, Any] = {}
@@ -178,7 +187,7 @@ class Kernel:
 
     def pageable(self, address: int) -> bool:
         """Whether Windows could have paged out what is at ``address``."""
-        return address < KERNEL_START or PAGED_START <= address < PAGED_END
+        return pageable(self.memory, address)
 
     def new_stack(self) -> int:
         """Where the next kernel stack begins; around it nothing is mapped."""

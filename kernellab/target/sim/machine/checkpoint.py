@@ -35,6 +35,7 @@ class Checkpoint:
         self._counts = dict(memory._counts)
         self._locked = dict(memory.locked)
         self._orphans = set(memory._orphans)
+        self._pageable = dict(memory.pageable)
         self._space = memory.space
         self._spaces = [_Space(space) for space in memory.spaces]
         memory.stale = True
@@ -70,6 +71,7 @@ class Checkpoint:
         memory._counts = dict(self._counts)
         memory.locked = dict(self._locked)
         memory._orphans = set(self._orphans)
+        memory.pageable = dict(self._pageable)
         memory.space = self._space
         memory.spaces[:] = [kept.restore() for kept in self._spaces]
         memory._note_empty()
@@ -96,7 +98,7 @@ def _interesting(
 class _Space:
     """What a checkpoint keeps of one address space."""
 
-    __slots__ = ("_counts", "_leaves", "_pages", "_space", "_tables")
+    __slots__ = ("_counts", "_leaves", "_pages", "_slots", "_space", "_tables")
 
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
@@ -104,11 +106,13 @@ class _Space:
         self._leaves = dict(space.leaves)
         self._tables = list(space.tables)
         self._counts = dict(space.counts)
+        self._slots = list(space.slots)
 
     def restore(self) -> AddressSpace:
         space = self._space
         space.pages, space.leaves = dict(self._pages), dict(self._leaves)
         space.tables, space.counts = list(self._tables), dict(self._counts)
+        space.slots = list(self._slots)
         return space
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 import unicorn
 from unicorn import x86_const as x86
 
+from .access import access_of
 from .memory import PAGE, Memory
 from .registers import (
     OTHERS,
@@ -36,6 +37,7 @@ from .registers import (
 )
 from .special import SpecialInstructions
 from .stubs import MAILBOX, RESULT, STUB_SIZE, stub_code
+from .veil import Veil
 
 uc: Any = unicorn  # its own type hints cover a part only
 
@@ -80,10 +82,10 @@ Handler = Callable[[int, int, int, int, int], Any]
 class Cpu:
     """One processor. ``handlers[index]`` is called for the stub with that index.
 
-    ``stubs`` is the address of a page-aligned region that :meth:`install_stubs` fills.
+    ``base`` is the address of a page-aligned region that :meth:`install_stubs` fills.
     """
 
-    def __init__(self, memory: Memory, stubs: int) -> None:
+    def __init__(self, memory: Memory, base: int) -> None:
         self.memory = memory
         self.handlers: list[Handler] = [self._returned]
         self.irql = 0
@@ -107,7 +109,7 @@ class Cpu:
         self._lock = threading.Lock()
         self._running = False
         self._error: BaseException | None = None
-        self._stubs = stubs
+        self._stubs = base
         self._engine = uc.Uc(uc.UC_ARCH_X86, uc.UC_MODE_64)
         view = (ctypes.c_char * memory.size).from_buffer(memory.ram)
         self._engine.mem_map_ptr(0, memory.size, uc.UC_PROT_ALL, ctypes.addressof(view))
@@ -125,10 +127,14 @@ class Cpu:
         self._read_kept = batch_reader(self._engine, [REGISTERS[name] for name in PRESERVED])
         self._set_cr3 = writer(self._engine, x86.UC_X86_REG_CR3)
         self._set_gs = writer(self._engine, x86.UC_X86_REG_GS_BASE)
-        self._root = memory.root
+        #: The top-level page table in use.
+        self.root = memory.root
         self._fresh = self.save()
         self._mailbox = 0
         self._nowhere = 0
+        #: What takes pageable memory away at DISPATCH_LEVEL.
+        self.veil = Veil(self)
+        self._unveil = False
         self._hook()
 
     # -- set-up -------------------------------------------------------------------------------
@@ -209,12 +215,18 @@ class Cpu:
         self.trapping = False
         if self._asked.is_set():
             return Stop.ASKED
+        if (self.irql > 1) is not self.veil.drawn:
+            self.veil.sync()
         if self.memory.stale:
-            self._flush()
+            self.flush()
         with self._lock:
             self._running = True
         try:
             self._engine.emu_start(self._rip(), self._nowhere, 0, count)
+            while self._unveil:
+                self._unveil = False
+                self.veil.open()
+                self._engine.emu_start(self._rip(), self._nowhere, 0, count)
         except uc.UcError as error:
             if self._reason is None:  # an exception the engine has no vector for
                 self._stop(Stop.FAULT)
@@ -268,7 +280,7 @@ class Cpu:
     def forget_exception(self) -> None:
         """The last exception is handled: the next is no double fault."""
         renew(self._engine, self._fresh)
-        self.set_root(self._root)
+        self.set_root(self.root)
 
     def set_gs(self, base: int) -> None:
         """Where gs begins: the processor control region."""
@@ -276,7 +288,9 @@ class Cpu:
 
     def set_root(self, root: int) -> None:
         """Use the page tables at ``root`` from now on."""
-        self._root = root
+        if self.veil.drawn:
+            self.veil.lift()
+        self.root = root
         self._set_cr3(root)
         self.memory.stale = False
 
@@ -337,9 +351,9 @@ class Cpu:
         value: int = self._engine.reg_read(x86.UC_X86_REG_EFLAGS)
         return value
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Make the CPU see page-table entries that became stricter."""
-        self._set_cr3(self._root)
+        self._set_cr3(self.root)
         self.memory.stale = False
 
     def _stop(self, reason: Stop) -> None:
@@ -372,8 +386,10 @@ class Cpu:
                 self._stop(Stop.YIELDED)
                 return
             _U64.pack_into(ram, self._mailbox + RESULT, value)
+            if (self.irql > 1) is not self.veil.drawn:
+                self.veil.sync()
             if self.memory.stale:
-                self._flush()
+                self.flush()
         elif index:
             self.value = value
             self._stop(Stop.DEFERRED)
@@ -382,7 +398,11 @@ class Cpu:
         rip = self._rip()
         if vector in (14, 8):
             address = engine.reg_read(x86.UC_X86_REG_CR2)
-            self.fault = Fault(14, rip, address, self._access(address, rip))
+            if self.veil.hides_locked(address):
+                self._unveil = True
+                engine.emu_stop()
+                return
+            self.fault = Fault(14, rip, address, access_of(self, address, rip))
         else:
             if vector == 3:
                 rip -= 1
@@ -395,22 +415,6 @@ class Cpu:
         self.fault = Fault(6, self._rip())
         self._stop(Stop.FAULT)
         return True
-
-    def _access(self, address: int, rip: int) -> str:
-        """Read, write or execute: the engine gives no error code, so look at the tables."""
-        page = self.memory.page(address)
-        barred = page is None or not page.execute or page.user  # SMEP bars user pages
-        if rip <= address < rip + 15 and barred:
-            # Code at the end of a page can also touch data just behind itself; data that
-            # is mapped and not executable is then what was executed.
-            return "execute"
-        if page is not None and not page.write:
-            return "write"
-        from .disassemble import writes_to
-
-        code = self.memory.try_read(rip, 15) or self.memory.try_read(rip, 0x1000 - (rip & 0xFFF))
-        writes = code is not None and writes_to(code[:15], self.registers(), address)
-        return "write" if writes else "read"
 
     def invalid(self, address: int) -> None:
         """From a hook: the instruction at ``address`` does not exist."""

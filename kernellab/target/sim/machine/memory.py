@@ -13,7 +13,7 @@ Sizes are bytes, addresses 64-bit virtual unless called physical.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -77,7 +77,7 @@ class Page:
 class AddressSpace:
     """The user half of a process: its own pages under a top-level table of its own."""
 
-    __slots__ = ("counts", "leaves", "pages", "root", "tables")
+    __slots__ = ("counts", "leaves", "pages", "root", "slots", "tables")
 
     def __init__(self, root: int) -> None:
         #: Physical address of the top-level table: what CR3 holds.
@@ -86,6 +86,8 @@ class AddressSpace:
         self.leaves: dict[int, int] = {}
         #: How many pages each leaf table maps.
         self.counts: dict[int, int] = {}
+        #: The entries of the top-level table that are in use.
+        self.slots: list[int] = []
         #: Every table below the top one that is not a leaf.
         self.tables: list[int] = []
 
@@ -124,6 +126,11 @@ class Memory(PhysicalMemory):
         self._counts: dict[int, int] = {}
         #: Leaf tables that may be empty, with the space they are in: see :meth:`_drop_empty`.
         self._empty: dict[tuple[int, int], AddressSpace] = {}
+        #: Pageable sections of drivers: first page number, count.
+        self.pageable: dict[int, int] = {}
+        #: Called with each address that the kernel accesses on a driver's behalf, while the
+        #: IRQL is raised: raises MemoryFault where pageable memory is.
+        self.check: Callable[[int, str], None] | None = None
 
     @property
     def high_water(self) -> int:
@@ -175,10 +182,11 @@ class Memory(PhysicalMemory):
     def within(self, space: AddressSpace) -> Iterator[None]:
         """User addresses mean those of ``space`` meanwhile, for the host only."""
         before, self.space = self.space, space
+        check, self.check = self.check, None
         try:
             yield
         finally:
-            self.space = before
+            self.space, self.check = before, check
 
     # -- page tables --------------------------------------------------------------------------
 
@@ -288,11 +296,17 @@ class Memory(PhysicalMemory):
                     made = self._table()
                     if user and shift != 9:
                         self.space.tables.append(made)
+                    if user and shift == 27:
+                        self.space.slots.append(number >> 27)
                     entry = made | _PRESENT | _WRITE | _USER
                     self._put(slot, entry)
                 table = entry & _FRAME
             leaf = leaves[number >> 9] = table
         return leaf + (number & 0x1FF) * 8
+
+    def leaf_entry(self, number: int) -> int:
+        """Physical address of the table entry of a mapped page, by its number."""
+        return self._entry(number)
 
     def _half(self, number: int) -> dict[int, Page]:
         return self.space.pages if number < _USER_PAGES else self.pages
@@ -313,6 +327,8 @@ class Memory(PhysicalMemory):
 
     def read(self, address: int, size: int) -> bytes:
         """``size`` bytes; raises :class:`MemoryFault` at the first byte that is not mapped."""
+        if self.check is not None:
+            self.check(address, "read")
         offset = address & 0xFFF
         page = self.page(address)
         if page is None:
@@ -337,6 +353,8 @@ class Memory(PhysicalMemory):
 
         Nothing is written when any byte cannot be.
         """
+        if self.check is not None:
+            self.check(address, "write")
         offset = address & 0xFFF
         size = len(data)
         page = self.page(address)
@@ -419,7 +437,10 @@ class Memory(PhysicalMemory):
 
     def try_read(self, address: int, size: int) -> bytes | None:
         """``size`` bytes, or None: for walking stacks, which must not raise."""
+        check, self.check = self.check, None
         try:
             return self.read(address, size)
         except MemoryFault:
             return None
+        finally:
+            self.check = check

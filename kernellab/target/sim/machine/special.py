@@ -115,6 +115,7 @@ class SpecialInstructions:
                 engine.reg_write(register, self._cpu.irql)
             else:
                 self._cpu.on_irql(engine.reg_read(register) & 0xF)
+                self._cpu.veil.sync()
         else:
             return
         engine.reg_write(_RIP, address + size)

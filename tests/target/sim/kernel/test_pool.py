@@ -7,8 +7,9 @@ import random
 
 import pytest
 
-from kernellab.target.sim.kernel.pool import NONPAGED_START, PAGED_START, Allocation, Pool
+from kernellab.target.sim.kernel.pool import NONPAGED_START, Allocation, Pool
 from kernellab.target.sim.machine.memory import PAGE, Memory, MemoryFault
+from kernellab.target.sim.machine.veil import PAGED_START
 
 TAG = int.from_bytes(b"Test", "little")
 SIZES = [1, 8, 15, 16, 17, 100, 4080, 4081, 4095, 4096, 4097, 8192, 10_000, 65_536]
@@ -186,3 +187,60 @@ def test_any_order_of_allocations_and_frees(pool: Pool, memory: Memory) -> None:
     assert set(pool.live) == set(kept)
     for address, content in kept.items():
         assert memory.read(address, len(content)) == content
+
+
+@pytest.mark.parametrize("size", [1, 15, 17, 100, 4000])
+def test_underrun_distance(pool: Pool, memory: Memory, size: int) -> None:
+    address = pool.allocate(size, TAG)
+    block = allocation(pool, address)
+    memory.write(address, b"\xff" * size)
+    assert pool.underrun(block) is None
+    memory.write(block.first, b"\0")
+    assert pool.underrun(block) == address - block.first
+    memory.write(address - 3, b"\0")
+    assert pool.underrun(block) == 3
+    assert pool.overrun(block) is None
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_guard_in_front(memory: Memory, size: int) -> None:
+    """WDK: "ExAllocatePoolWithTagPriority function (wdm.h)": …SpecialPoolUnderrun."""
+    pool = Pool(memory, "before")
+    address = pool.allocate(size, TAG)
+    with pytest.raises(MemoryFault):
+        memory.write(address - 1, b"\0")
+    block = allocation(pool, address)
+    assert address == block.first
+    assert pool.overrun(block) is None
+    if size % PAGE:
+        memory.write(address + size, b"\0")
+        assert pool.overrun(block) == size
+
+
+def test_guard_that_the_seed_decides(memory: Memory) -> None:
+    def sides(seed: int) -> list[bool]:
+        pool = Pool(memory, "mixed", seed)
+        return [pool.live[pool.allocate(8, TAG)].address % PAGE == 0 for _ in range(40)]
+
+    first = sides(1)
+    assert {True, False} == set(first)
+    memory.__init__(48 << 20)  # type: ignore[misc]
+    assert sides(1) == first
+    memory.__init__(48 << 20)  # type: ignore[misc]
+    assert sides(2) != first
+
+
+def test_cache_aligned(pool: Pool) -> None:
+    assert all(pool.allocate(size, TAG, align=64) % 64 == 0 for size in SIZES)
+
+
+def test_near_after_many(pool: Pool) -> None:
+    """What was forgotten is nobody's; the rest is found."""
+    kept = [pool.allocate(16, TAG, paged=n % 2 == 0) for n in range(20)]
+    gone = []
+    for _ in range(9000):
+        gone.append(pool.allocate(16, TAG))
+        pool.free(pool.live[gone[-1]])
+    assert all(pool.near(address) == (pool.live[address], False) for address in kept)
+    assert pool.near(gone[0]) is None
+    assert pool.near(gone[-1]) == (pool.freed[gone[-1]], True)
