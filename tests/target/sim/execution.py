@@ -53,6 +53,11 @@ fn join(thread: *mut c_void) {
     wait(thread);
     unsafe { ObfDereferenceObject(thread); }
 }
+/// A routine as whatever callback type is wanted.
+fn cast<T>(routine: *const ()) -> T {
+    assert!(size_of::<T>() == 8);
+    unsafe { core::mem::transmute_copy(&routine) }
+}
 fn irql() -> u8 { unsafe { KeGetCurrentIrql() } }
 """
 

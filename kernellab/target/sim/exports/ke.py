@@ -69,16 +69,12 @@ def KeQueryPerformanceCounter(k: Kernel, PerformanceFrequency: int) -> int:
     return k.now
 
 
-@export("ULONGLONG KeQueryInterruptTime(VOID)", irql=HIGH_LEVEL)
-def KeQueryInterruptTime(k: Kernel) -> int:
-    """WDK: "KeQueryInterruptTime function (wdm.h)": 100 ns since boot, virtual."""
-    return k.now
-
-
 @export("VOID KeStallExecutionProcessor(ULONG MicroSeconds)", irql=HIGH_LEVEL)
 def KeStallExecutionProcessor(k: Kernel, MicroSeconds: int) -> None:
     """WDK: "KeStallExecutionProcessor function (ntifs.h)": passes virtual time."""
     k.now += MicroSeconds * 10
+    if k.now >= k.alarm:
+        k.cpu.attention = True
     k.tell("stalled", MicroSeconds)
     k.scheduler.check_watchdog()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kernel.bugcheck import BugCheck
 from ..kernel.execution import Exit, Steps
 from ..kernel.ob import CURRENT_PROCESS
 from ..kernel.process import Process, PspSystemThread, exit_thread
@@ -77,6 +78,11 @@ def PsTerminateSystemThread(k: Kernel, ExitStatus: int) -> int | Steps:
     """WDK: "PsTerminateSystemThread function (wdm.h)". Fails on what is no system thread."""
     if not k.thread.system or k.thread is k.ps.loader:
         return const("STATUS_INVALID_PARAMETER")
+    if k.thread.object in k.workers.running:
+        raise BugCheck(
+            *("ACTIVE_EX_WORKER_THREAD_TERMINATION", k.thread.object),
+            message="A work item's routine ended the system worker thread that it runs on.",
+        )
     exit_thread(k)
     return _terminate(ExitStatus)
 

@@ -69,6 +69,7 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
     if name in k.drivers:
         raise NtFailure("STATUS_IMAGE_ALREADY_LOADED", f"{name} is loaded already")
     image = pe.parse(data)
+    k.clock.look_at(data)
     imports = _imports(k, image)
     base = k.next_driver_base
     mapped = bytearray(image.rebased(base))
@@ -233,6 +234,10 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
             "STATUS_DEVICE_BUSY", f"a handle to a device of {driver.name} is still open: close it"
         )
     yield from at_same_irql(k, Call(routine, (driver.object,)), "DriverUnload")
+    # I/O work items reference their device objects, and those the driver.
+    wait = k.workers.drain(driver.name)
+    if wait is not None:
+        yield wait
     return 0
 
 

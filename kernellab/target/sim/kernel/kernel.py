@@ -16,10 +16,12 @@ from . import bugcheck, crash, exceptions
 from . import driver as drivers
 from .bugcheck import BugCheck, Report
 from .callbacks import Callbacks, Registration
+from .clock import Clock
 from .cm import ConfigurationManager, KeyBody
 from .dispatcher import Dispatcher
 from .driver import NtFailure
 from .events import Bus
+from .ex_timers import ExTimers
 from .execution import Activity, Call, Context, Flow, GuestFault, Level, RaisedStatus, Steps
 from .locks import Locks
 from .mdl import MdlManager
@@ -34,6 +36,7 @@ from .scheduler import NEVER, Scheduler
 from .system import SystemState
 from .thread import Dpc, Thread
 from .timers import Timers
+from .workers import Workers
 
 #: Where things are; fixed, so that runs are the same. Windows randomises these at boot.
 STUBS_BASE: Final = 0xFFFF_F805_1000_0000
@@ -100,6 +103,7 @@ class Kernel:
         self.cpu = Cpu(self.memory, STUBS_BASE)
         self._install()
         self.fresh_context = self.cpu.save()
+        self.clock = Clock(self, processors)
         self.dispatcher = Dispatcher(self)
         self.scheduler = Scheduler(self, processors, seed)
         self.cpu.on_irql = self.scheduler.set_irql
@@ -114,6 +118,10 @@ class Kernel:
         self.object_types: dict[int, str] = {}
         self.timers = Timers(self)
         self.locks = Locks()
+        #: Saved floating-point state by where the driver thinks it is: thread, IRQL, registers.
+        self.floating: dict[int, tuple[int, int, tuple[Any, ...]]] = {}
+        self.workers = Workers(self)
+        self.ex_timers = ExTimers(self)
         self.system = SystemState()
         self.ps = ProcessManager(self)
         #: The flow of execution whose registers the CPU has.

@@ -117,3 +117,17 @@ def park(k: Kernel, why: str) -> tuple[Waiting, Wait]:
     assert isinstance(wait, Wait)
     assert isinstance(waiting, Waiting)
     return waiting, wait
+
+
+class EndWait:
+    """An action that ends a wait. Can be copied; :attr:`waiting` is set once there is one."""
+
+    __slots__ = ("_k", "waiting")
+
+    def __init__(self, k: Kernel) -> None:
+        self._k = k
+        self.waiting: Waiting | None = None
+
+    def __call__(self) -> None:
+        if self.waiting is not None:
+            self._k.dispatcher.end(self.waiting, 0)

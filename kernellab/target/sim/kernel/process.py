@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..machine.memory import PAGE
 from .bugcheck import BugCheck
-from .execution import STACK_SIZE, Activity, Call, Flow
+from .execution import Activity, Call, Flow
 from .ob import Object
 from .structs import Struct
 from .thread import ETHREAD_SIZE, Thread
@@ -140,7 +141,7 @@ class ProcessManager:
             # Nothing may be saved to or read from the stack that goes away.
             thread.current = False
             k.flow = self.loader
-        k.memory.unmap(thread.limit, STACK_SIZE // 0x1000)
+        k.memory.unmap(thread.limit, (thread.top - thread.limit) // PAGE)
         k.tell("thread-ended", thread)
         k.ob.dereference(thread.object)
 
@@ -165,3 +166,20 @@ class ProcessManager:
     def _id(self) -> int:
         number, self._next_id = self._next_id, self._next_id + 4
         return number
+
+
+def grow_stack(k: Kernel, flow: Flow, rsp: int, size: int) -> int:
+    """See that ``size`` bytes are left below ``rsp``; how many pages that took."""
+    missing = size - (rsp - flow.limit)
+    pages = max(0, -(-missing // PAGE))
+    if pages:
+        flow.limit -= pages * PAGE
+        k.memory.map(flow.limit, pages)
+    return pages
+
+
+def shrink_stack(k: Kernel, flow: Flow, pages: int) -> None:
+    """Undo :func:`grow_stack`."""
+    if pages:
+        k.memory.unmap(flow.limit, pages)
+        flow.limit += pages * PAGE

@@ -23,9 +23,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from .bugcheck import BugCheck
+from .dpc_queues import DpcQueues
 from .execution import Flow, Outcome, Stopped
 from .structs import Struct
-from .thread import CURRENT_THREAD, QUANTUM, Dpc, Processor, Thread
+from .thread import CURRENT_THREAD, QUANTUM, Processor, Thread
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -90,6 +91,7 @@ class Scheduler:
         #: Whether what runs now is stopped after some instructions by itself.
         self._slicing = False
         self.processors = [Processor(k, n, k.new_stack()) for n in range(processors)]
+        self.dpcs = DpcQueues(k, self)
         #: The processor whose code runs, or ran last.
         self.current = self.processors[0]
         self._gs: Processor | None = None
@@ -128,24 +130,6 @@ class Scheduler:
         thread.waiting_on = None
         self.make_ready(thread)
 
-    def queue_dpc(self, dpc: Dpc, processor: int | None = None, *, first: bool = False) -> None:
-        """Queue a DPC on a processor, the current one unless named."""
-        target = self.current if processor is None else self.processors[processor]
-        if first:
-            target.dpcs.appendleft(dpc)
-        else:
-            target.dpcs.append(dpc)
-        self._k.cpu.attention = True
-
-    def remove_dpc(self, obj: int) -> bool:
-        """Take a KDPC out of whatever queue it is in; whether it was in one."""
-        for processor in self.processors:
-            for dpc in processor.dpcs:
-                if dpc.object == obj:
-                    processor.dpcs.remove(dpc)
-                    return True
-        return False
-
     def at(self, due: int, action: Callable[[], None]) -> Alarm:
         """Call ``action`` when virtual time has come to ``due``."""
         self._numbers += 1
@@ -173,10 +157,12 @@ class Scheduler:
     def _set_alarm(self) -> None:
         while self.alarms and self.alarms[0].cancelled:
             heapq.heappop(self.alarms)
-        self._k.alarm = self.alarms[0].due if self.alarms else NEVER
+        self._k.alarm = min(self.alarms[0].due if self.alarms else NEVER, self._k.clock.due)
 
     def _ring(self) -> None:
         k = self._k
+        if k.now >= k.clock.due:
+            k.clock.tick()
         while self.alarms and (self.alarms[0].cancelled or self.alarms[0].due <= k.now):
             alarm = heapq.heappop(self.alarms)
             if not alarm.cancelled:
@@ -191,7 +177,8 @@ class Scheduler:
         old, cpu.irql = cpu.irql, level
         if level < DISPATCH_LEVEL <= old:
             self._k.tell("irql-lowered")
-            if self.current.dpcs or self._ready_levels:
+            p = self.current
+            if p.dpcs or self._ready_levels or (p.thread is not None and not p.may_run(p.thread)):
                 cpu.attention = True
         elif old < DISPATCH_LEVEL <= level:
             self.current.raised_at = self._k.now
@@ -239,7 +226,7 @@ class Scheduler:
         if self._linger:
             self._linger -= 1
             count = self.random.randrange(*_SLICE)
-        elif self.alarms or bounded:
+        elif self.alarms or bounded or k.clock.watched:
             count = _TIME_SLICE
         self._step(processor, count)
         return True
@@ -273,7 +260,7 @@ class Scheduler:
         while levels:
             priority = levels.bit_length() + above
             for thread in self.ready[priority]:
-                if thread.affinity >> p.number & 1 and thread not in but:
+                if p.may_run(thread) and thread not in but:
                     return thread
             levels ^= 1 << (priority - above - 1)
         return None
@@ -346,6 +333,10 @@ class Scheduler:
             best = self._next(p)
         elif current.spin is not None:
             return
+        elif not p.may_run(current):  # its affinity was changed
+            self._leave(p)
+            self.make_ready(current, first=True)
+            best = self._next(p)
         else:
             current.quantum -= 1
             best = self._next(p, current.priority)
@@ -375,7 +366,7 @@ class Scheduler:
     def _pass_time(self, end: int = NEVER) -> bool:
         """Nothing can run: go to the next alarm, if it comes before ``end``."""
         self._set_alarm()
-        due = self._k.alarm
+        due = self.alarms[0].due if self.alarms else NEVER
         if due >= end:
             return False
         self._k.now = max(self._k.now, due)
@@ -420,7 +411,7 @@ class Scheduler:
     # -- DPCs -----------------------------------------------------------------------------------
 
     def _begin_dpc(self, p: Processor) -> None:
-        dpc = p.dpcs.popleft()
+        p.dpc = dpc = p.dpcs.popleft()
         # From here on it may be queued again, or be freed by its own routine.
         Struct(self._k.memory, "KDPC", dpc.object)["DpcData"] = 0
         self._k.tell("dpc-start", dpc)
@@ -434,4 +425,6 @@ class Scheduler:
 
     def _end_dpc(self, p: Processor) -> None:
         p.in_dpc = False
+        p.dpc = None
         self._k.cpu.irql = p.irql = p.thread.irql if p.thread is not None else 0
+        self.dpcs.done()

@@ -38,7 +38,11 @@ class Thread(Flow):
         self.attached: Process | None = None
         self.owner = ""
         self.priority = 8
+        #: What :attr:`priority` is counted from: that of its process's class and an increment.
+        self.base_priority = 8
         self.affinity = k.scheduler.all_processors
+        #: What a driver set with KeSetSystemAffinityThread, 0 for nothing.
+        self.system_affinity = 0
         #: The IRQL it has while it does not run: PASSIVE_LEVEL or APC_LEVEL.
         self.irql = 0
         self.quantum = QUANTUM
@@ -68,6 +72,8 @@ class Dpc:
     object: int
     routine: int
     arguments: tuple[int, int, int, int]
+    #: Counts the DPCs of the machine in the order they were queued.
+    number: int = 0
 
 
 class Processor:
@@ -83,6 +89,11 @@ class Processor:
         self.in_dpc = False
         #: When its DPC began, and when its IRQL became DISPATCH_LEVEL.
         self.dpc_at = self.raised_at = 0
+        self.dpc: Dpc | None = None
+        #: Threaded DPCs, the one that runs, and the thread they run on.
+        self.threaded: deque[Dpc] = deque()
+        self.threaded_dpc: Dpc | None = None
+        self.threaded_thread: Thread | None = None
         #: The ETHREAD of its idle thread.
         self.idle = k.new_object(ETHREAD_SIZE)
         self.kpcr = KPCR_BASE + number * PAGE
@@ -90,6 +101,10 @@ class Processor:
         k.memory.set_u64(self.kpcr + CURRENT_THREAD, self.idle)
         for at in _NUMBER:
             k.memory.set_u8(self.kpcr + at, number)
+
+    def may_run(self, thread: Thread) -> bool:
+        """Whether the thread's affinity allows this processor."""
+        return bool(thread.affinity >> self.number & 1)
 
     @property
     def flow(self) -> Flow | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .kernel import Kernel
     from .scheduler import Alarm
 
-_UNITS_A_MS: Final = 10_000
+UNITS_A_MS: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -27,6 +27,8 @@ class Timer:
     period: int
     dpc: int
     owner: str
+    #: What its DPC's routine gets as the first argument instead of the KDPC (ExAllocateTimer).
+    argument: int = 0
     alarm: Alarm | None = None
 
 
@@ -42,17 +44,18 @@ class Timers:
         self._k.memory.write(obj, bytes(size_of("KTIMER")))
         self._k.dispatcher.initialize(obj, kind, size_of("KTIMER"), 0)
 
-    def set(self, obj: int, due: int, period_ms: int, dpc: int) -> bool:
-        """Set or set anew; whether it was set. ``due`` as in the WDK, units."""
+    def set(self, obj: int, due: int, period: int, dpc: int, *, argument: int = 0) -> bool:
+        """Set or set anew; whether it was set. ``due`` as in the WDK, ``period``: units."""
         k = self._k
         k.dispatcher.kind(obj)
         was = self.cancel(obj)
         k.dispatcher.set_state(obj, 0)
-        timer = Timer(obj, period_ms * _UNITS_A_MS, dpc, k.caller())
+        timer = Timer(obj, period, dpc, k.caller(), argument)
         at = k.now - due if due < 0 else due - k.boot_time
         entry = Struct(k.memory, "KTIMER", obj)
-        entry["DueTime"], entry["Period"], entry["Dpc"] = max(at, 0), period_ms, dpc
+        entry["DueTime"], entry["Period"], entry["Dpc"] = max(at, 0), period // UNITS_A_MS, dpc
         self.set_timers[obj] = timer
+        k.tell("timer-set", timer)
         timer.alarm = k.scheduler.at(max(at, k.now), Ring(self, timer))
         return was
 
@@ -76,7 +79,7 @@ class Timers:
         if timer.dpc:
             # The two system arguments are the system time, as NT passes it.
             now = k.boot_time + k.now
-            queue_dpc(k, timer.dpc, now & 0xFFFFFFFF, now >> 32)
+            queue_dpc(k, timer.dpc, now & 0xFFFFFFFF, now >> 32, argument=timer.argument)
 
 
 class Ring:

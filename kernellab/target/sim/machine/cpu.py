@@ -23,6 +23,7 @@ import unicorn
 from unicorn import x86_const as x86
 
 from .access import access_of
+from .floating import FloatingPoint
 from .memory import PAGE, Memory
 from .registers import (
     OTHERS,
@@ -143,6 +144,7 @@ class Cpu:
         add = self._engine.hook_add
         add(uc.UC_HOOK_INSN, self._on_syscall, None, 1, 0, x86.UC_X86_INS_SYSCALL)
         self.special = SpecialInstructions(self, self._engine)
+        self.floating = FloatingPoint(self._engine)
         add(uc.UC_HOOK_INTR, self._on_interrupt)
         add(uc.UC_HOOK_INSN_INVALID, self._on_invalid)
 
