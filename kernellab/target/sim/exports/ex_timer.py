@@ -75,10 +75,7 @@ def ExDeleteTimer(k: Kernel, Timer: int, Cancel: int, Wait: int, Parameters: int
     if Wait and not Cancel:
         raise _wrong(Timer, "ExDeleteTimer was asked to wait for a timer, and not to cancel it.")
     if Wait and k.cpu.irql > APC_LEVEL:
-        k.violation(
-            "irql-too-high",
-            f"ExDeleteTimer was called to wait at IRQL {k.cpu.irql}; it may at 1 at most",
-        )
+        k.tell("called-above-irql", "ExDeleteTimer, which was asked to wait,", APC_LEVEL)
     cancelled = k.timers.cancel(Timer) if Cancel else False
     timer.deleted = True
     if Parameters:

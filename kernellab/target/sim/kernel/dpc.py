@@ -85,12 +85,8 @@ class KiExecuteDpc:
     def send(self, value: int | None) -> Call | Wait:
         k, p = self._k, self._p
         if p.threaded_dpc is not None:
+            k.tell("callback-returned", "a threaded DPC", p.threaded_dpc.routine, 0)
             if k.cpu.irql:
-                k.violation(
-                    "irql-not-restored",
-                    f"a threaded DPC returned at IRQL {k.cpu.irql}; it was called at 0",
-                    k.driver_at(p.threaded_dpc.routine),
-                )
                 k.scheduler.set_irql(0)
             p.threaded_dpc = None
             k.scheduler.dpcs.done()

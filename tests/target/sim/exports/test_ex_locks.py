@@ -6,6 +6,7 @@ import pytest
 
 from kernellab.errors import Bugcheck, TargetTimeout
 from tests.target.sim.execution import Build, run
+from tests.target.sim.exports.conftest import Guest
 
 
 def test_fast_and_guarded_mutexes(build_driver: Build) -> None:
@@ -228,3 +229,43 @@ def test_rundown_protection(build_driver: Build) -> None:
         *("1 1", "refused 0", "last one", "run down", "refused 0", "1", "1", "0", "bye"),
     ]
     assert found.rules == ["rundown-misuse"]
+
+
+def test_the_rest_of_resources_and_mutexes(guest: Guest) -> None:
+    """WDK: "ExReleaseResourceAndLeaveCriticalRegion function (ntddk.h)" and their neighbours."""
+    resource = guest.put(bytes(104))
+    guest.call("ExInitializeResourceLite", resource)
+    for routine, exclusive in (
+        ("ExEnterCriticalRegionAndAcquireResourceShared", 0),
+        ("ExEnterCriticalRegionAndAcquireResourceExclusive", 1),
+    ):
+        guest.call(routine, resource)
+        assert guest.call("KeAreApcsDisabled") == 1
+        assert guest.call("ExIsResourceAcquiredSharedLite", resource) == 1
+        assert guest.call("ExIsResourceAcquiredExclusiveLite", resource) == exclusive
+        guest.call("ExReleaseResourceAndLeaveCriticalRegion", resource)
+        assert guest.call("KeAreApcsDisabled") == 0
+        assert guest.call("ExIsResourceAcquiredSharedLite", resource) == 0
+    assert guest.call("ExReinitializeResourceLite", resource) == 0
+    assert guest.call("ExDeleteResourceLite", resource) == 0
+    mutex = guest.put(bytes(56))
+    guest.call("KeInitializeGuardedMutex", mutex)
+    guest.call("KeEnterGuardedRegion")
+    guest.call("KeAcquireGuardedMutexUnsafe", mutex)
+    assert guest.call("KeTryToAcquireGuardedMutex", mutex) == 0
+    guest.call("KeReleaseGuardedMutexUnsafe", mutex)
+    guest.call("KeLeaveGuardedRegion")
+    assert guest.call("KeAreAllApcsDisabled") == 0
+
+
+def test_cache_aware_rundown_protection_in_own_memory(guest: Guest) -> None:
+    """WDK: "ExInitializeRundownProtectionCacheAware function (wdm.h)"."""
+    size = guest.call("ExSizeOfRundownProtectionCacheAware")
+    ref = guest.put(b"\xff" * size)
+    guest.call("ExInitializeRundownProtectionCacheAware", ref, size)
+    assert guest.call("ExAcquireRundownProtectionCacheAware", ref) == 1
+    guest.call("ExReleaseRundownProtectionCacheAware", ref)
+    guest.call("ExRundownCompletedCacheAware", ref)
+    assert guest.call("ExAcquireRundownProtectionCacheAware", ref) == 0
+    guest.call("ExReInitializeRundownProtectionCacheAware", ref)
+    assert guest.call("ExAcquireRundownProtectionCacheAware", ref) == 1

@@ -242,6 +242,7 @@ use core::ptr::{null, null_mut};
 use windows_kernel_rs::println;
 use windows_kernel_rs::sys::*;
 
+static mut OWN: [u64; 64] = [0; 64];
 static mut ITEMS: [PIO_WORKITEM; 2] = [0; 2];
 
 unsafe extern "system" fn plain(device: *const DEVICE_OBJECT, context: *const c_void) {
@@ -278,6 +279,12 @@ unsafe extern "system" fn DriverEntry(driver: *mut DRIVER_OBJECT, _: *mut UNICOD
         let status = IoCreateDevice(driver, 0, null(), 0x22, 0, 0, &mut device);
         if status != 0 { return status; }
         for n in 0..2 { ITEMS[n] = IoAllocateWorkItem(device); }
+        let own = (&raw mut OWN) as PIO_WORKITEM;
+        IoInitializeWorkItem(device.cast(), own);
+        IoQueueWorkItem(own, core::mem::transmute(plain as *const ()), 1, 0 as *const c_void);
+        let interval: i64 = -10_000;
+        KeDelayExecutionThread(0, 0, &raw const interval);
+        IoUninitializeWorkItem(own);
         println!("{}", IoSizeofWorkItem() >= 32);
         IoQueueWorkItem(ITEMS[0], core::mem::transmute(plain as *const ()), 1,
             1 as *const c_void);
@@ -293,6 +300,6 @@ unsafe extern "system" fn DriverEntry(driver: *mut DRIVER_OBJECT, _: *mut UNICOD
         driver = target.load(image)
         driver.unload()
         assert list(driver.log.lines) == [
-            *("true", "plain 1 type 3", "again 0", "unload", "extended 2 type 3"),
+            *("plain 0 type 3", "true", "plain 1 type 3", "again 0", "unload", "extended 2 type 3"),
         ]
         assert not target.violations

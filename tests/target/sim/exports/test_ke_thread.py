@@ -6,6 +6,7 @@ import pytest
 
 from kernellab.errors import Bugcheck
 from tests.target.sim.execution import Build, run
+from tests.target.sim.exports.conftest import Guest
 
 
 def test_priorities(build_driver: Build) -> None:
@@ -182,3 +183,16 @@ def test_time_goes_on_in_ticks(build_driver: Build) -> None:
     with pytest.raises(Bugcheck) as caught:
         run(build_driver, "poke", "*(0xFFFFF78000000014u64 as *mut u32) = 1;")
     assert caught.value.name == "ATTEMPTED_WRITE_TO_READONLY_MEMORY"
+
+
+def test_the_rest_of_processors_and_time(guest: Guest) -> None:
+    """WDK: "KeQueryMaximumProcessorCount function (wdm.h)", "ExQueryTimerResolution …"."""
+    assert guest.call("KeQueryMaximumProcessorCount") == 2
+    assert guest.k.memory.u32(guest.k.stub_of("KeNumberProcessors")) == 2
+    assert guest.call("KeGetCurrentProcessorNumber") in (0, 1)
+    counter = guest.put(bytes(8))
+    time = guest.call("KeQueryUnbiasedInterruptTimePrecise", counter)
+    assert time == guest.k.memory.u64(counter) > 0
+    times = [guest.put(bytes(4)) for _ in range(3)]
+    guest.call("ExQueryTimerResolution", *times)
+    assert [guest.k.memory.u32(t) for t in times] == [156_250] * 3
