@@ -39,6 +39,13 @@ command        fields                                          reply
 ``key_delete`` ``path timeout``  (and all below it)
 ``value_set``  ``path name type data timeout``
 ``value_delete`` ``path name timeout``
+``spawn``      ``name command_line parent timeout``            ``pid name parent threads``
+``processes``                                                  ``processes``
+``exit_process`` ``pid code timeout``
+``load_image`` ``pid name size timeout``                       ``base``
+``start_thread`` ``pid timeout``                               ``thread``
+``exit_thread`` ``thread timeout``
+``open_process`` ``pid access timeout``                        ``access`` (what is granted)
 ``status``                                                     ``state drivers devices …``
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
@@ -81,6 +88,7 @@ COMMANDS: Final = frozenset(
     (
         "hello put get dump load unload open close read write ioctl sleep snapshot restore forget "
         "error_log key_read key_create key_delete value_set value_delete "
+        "spawn processes exit_process load_image start_thread exit_thread open_process "
         "status interrupt reboot shutdown"
     ).split()
 )

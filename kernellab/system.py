@@ -9,7 +9,7 @@ r"""What a target has besides drivers: its registry, and programs that run on it
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -167,6 +167,48 @@ class Registry:
         return self[rf"HKLM\SYSTEM\CurrentControlSet\Services\{driver}\Parameters"]
 
 
+class Process:
+    """A program on the target: what drivers see of one. Its own code is not run."""
+
+    def __init__(self, system: System, pid: int, name: str, threads: Sequence[int]) -> None:
+        self._system = system
+        self.pid = pid
+        self.name = name
+        #: Identifiers of its threads, the first one's first.
+        self.threads = list(threads)
+        self.exited = False
+
+    def exit(self, code: int = 0) -> None:
+        """End it, with all notifications. Does nothing when it has ended."""
+        if not self.exited:
+            self._system.call("exit_process", pid=self.pid, code=code)
+            self.exited = True
+
+    def load_image(self, name: str, size: int = 0x10000) -> int:
+        """Map a DLL of ``size`` bytes of address space; its base."""
+        reply = self._system.call("load_image", pid=self.pid, name=name, size=size)
+        return int(reply["base"], 16)
+
+    def start_thread(self) -> int:
+        """One more thread; its identifier."""
+        thread = int(self._system.call("start_thread", pid=self.pid)["thread"])
+        self.threads.append(thread)
+        return thread
+
+    def exit_thread(self, thread: int) -> None:
+        """End a thread; the process ends with its last one."""
+        self._system.call("exit_thread", thread=thread)
+        self.threads.remove(thread)
+        self.exited = not self.threads
+
+    def open(self, access: int) -> int:
+        """What :meth:`System.open_process` does."""
+        return self._system.open_process(self.pid, access)
+
+    def __repr__(self) -> str:
+        return f"<Process {self.pid} {self.name}{', exited' if self.exited else ''}>"
+
+
 class System:
     """What of a target's API is about its registry and its programs."""
 
@@ -178,3 +220,28 @@ class System:
     def registry(self) -> Registry:
         """The registry, as a program on the machine has it."""
         return Registry(self)
+
+    def spawn(
+        self, name: str, *, command_line: str = "", parent: Process | int | None = None
+    ) -> Process:
+        r"""Create a process as a program on the machine would: notifications come for it.
+
+        ``name`` is a program in System32 or a whole path, ``parent`` who is to count as its
+        creator, this client unless given. Raises NtStatusError with the CreationStatus of a driver
+        that refuses.
+        """
+        creator = parent.pid if isinstance(parent, Process) else parent or 0
+        reply = self.call("spawn", name=name, command_line=command_line, parent=creator)
+        return Process(self, reply["pid"], reply["name"], reply["threads"])
+
+    @property
+    def processes(self) -> list[dict[str, Any]]:
+        """All processes: ``pid``, ``name``, ``parent``, ``command_line``, ``threads`` and so on."""
+        return list(self.call("processes")["processes"])
+
+    def open_process(self, pid: int, access: int) -> int:
+        """Open a process and close the handle again; the access mask that was granted.
+
+        ``access`` is ``PROCESS_…`` rights. Drivers' handle callbacks may take rights away.
+        """
+        return int(self.call("open_process", pid=pid, access=access)["access"])

@@ -8,21 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .fields import Usage, data, integer, text
-from .kernel import cm_client
+from .fields import Usage, data, integer, size, text
+from .kernel import cm_client, programs
 from .kernel.kernel import Kernel
+from .kernel.thread import Thread
 
 Request = dict[str, Any]
 #: Runs an activity on the client's thread, within the request's limits.
 Run = Callable[[Request, Any, str], Any]
+#: The same on a thread of a program.
+RunOn = Callable[[Request, Thread, Any, str], Any]
 
 
 class SystemCommands:
     """Commands by name, for the endpoint to answer."""
 
-    def __init__(self, kernel: Callable[[], Kernel], run: Run) -> None:
+    def __init__(self, kernel: Callable[[], Kernel], run: Run, run_on: RunOn) -> None:
         self._kernel = kernel
         self._run = run
+        self._run_on = run_on
 
     def table(self) -> dict[str, Callable[[Request], Request]]:
         """What is answered here."""
@@ -32,6 +36,13 @@ class SystemCommands:
             "key_delete": self._key_delete,
             "value_set": self._value_set,
             "value_delete": self._value_delete,
+            "spawn": self._spawn,
+            "processes": self._processes,
+            "exit_process": self._exit_process,
+            "load_image": self._load_image,
+            "start_thread": self._start_thread,
+            "exit_thread": self._exit_thread,
+            "open_process": self._open_process,
         }
 
     def _key_read(self, request: Request) -> Request:
@@ -62,6 +73,65 @@ class SystemCommands:
         )
         self._run(request, activity, "NtDeleteValueKey")
         return {}
+
+    # -- processes ------------------------------------------------------------------------------
+
+    def _spawn(self, request: Request) -> Request:
+        activity = programs.PspCreateProcess(
+            *(self._kernel(), text(request, "name"), text(request, "command_line")),
+            integer(request, "parent", 0),
+        )
+        return programs.describe(self._run(request, activity, "NtCreateUserProcess"))
+
+    def _processes(self, _: Request) -> Request:
+        return {"processes": [programs.describe(p) for p in self._kernel().ps.processes.values()]}
+
+    def _exit_process(self, request: Request) -> Request:
+        k = self._kernel()
+        process = programs.find(k, integer(request, "pid"))
+        programs.may_end(k, process)
+        activity = programs.PspExitProcess(k, process, integer(request, "code", 0) & 0xFFFFFFFF)
+        thread = process.threads[0]
+        self._run_on(request, thread, activity, "NtTerminateProcess")
+        if thread in process.threads:
+            k.ps.remove_thread(thread)
+        programs.finish(k, process)
+        return {}
+
+    def _load_image(self, request: Request) -> Request:
+        k = self._kernel()
+        process = programs.find(k, integer(request, "pid"))
+        programs.may_end(k, process)
+        path = programs.image_path(text(request, "name"))
+        activity = programs.MmLoadImage(k, process, path, size(request, "size"))
+        base = self._run_on(request, process.threads[0], activity, "NtMapViewOfSection")
+        return {"base": f"{base:#x}"}
+
+    def _start_thread(self, request: Request) -> Request:
+        k = self._kernel()
+        process = programs.find(k, integer(request, "pid"))
+        programs.may_end(k, process)
+        activity = programs.PspCreateThread(k, process)
+        thread = self._run_on(request, process.threads[0], activity, "NtCreateThreadEx")
+        return {"thread": thread.id}
+
+    def _exit_thread(self, request: Request) -> Request:
+        k = self._kernel()
+        thread = k.ps.threads.get(integer(request, "thread"))
+        if thread is None or not thread.rests:
+            raise Usage("there is no such thread of a program")
+        if len(thread.process.threads) == 1:
+            return self._exit_process({**request, "pid": thread.process.pid})
+        activity = programs.PspExitThread(k, thread)
+        self._run_on(request, thread, activity, "NtTerminateThread")
+        k.ps.remove_thread(thread)
+        return {}
+
+    def _open_process(self, request: Request) -> Request:
+        k = self._kernel()
+        access = integer(request, "access") & 0xFFFFFFFF
+        activity = programs.open_process(k, integer(request, "pid"), access)
+        return {"access": self._run(request, activity, "NtOpenProcess")}
 
 
 def value_type(request: Request) -> int:

@@ -94,7 +94,9 @@ class Endpoint:
             "status": self._status,
             "reboot": self._reboot,
             "shutdown": lambda _: {},
-            **SystemCommands(lambda: self._kernel, partial(self._run, user=True)).table(),
+            **SystemCommands(
+                lambda: self._kernel, partial(self._run, user=True), self._run_on
+            ).table(),
         }
 
     def serve(self) -> None:
@@ -178,6 +180,9 @@ class Endpoint:
     def _run(self, request: dict[str, Any], activity: Any, name: str, *, user: bool) -> Any:
         """Run an activity within the request's limits; everything that stops it is told."""
         return self._within(request, lambda k: k.run(activity, name, user=user))
+
+    def _run_on(self, request: dict[str, Any], thread: Any, activity: Any, name: str) -> Any:
+        return self._within(request, lambda k: k.run_on(thread, activity, name))
 
     def _within(self, request: dict[str, Any], action: Callable[[Kernel], Any]) -> Any:
         k = self._kernel

@@ -9,6 +9,7 @@ from ..kernel.attributes import handle_target
 from ..kernel.cm_service import CmCloseHandle, is_watched_key
 from ..kernel.execution import Steps
 from ..kernel.ob import CURRENT_PROCESS, CURRENT_THREAD, HandleEntry, Object
+from ..kernel.ob_notify import Asked, open_watched
 from ..kernel.obtypes import type_of
 from ..kernel.process import Process
 from ..kernel.structs import Struct, const
@@ -93,13 +94,15 @@ def _by_handle(
 ) -> int:
     k.memory.set_u64(result, 0)
     if handle == CURRENT_PROCESS:
-        entry = HandleEntry(k.ob.get(k.thread.process.object), type_of("Process").everything, "")
+        entry = HandleEntry(
+            k.ob.get(k.thread.current_process.object), type_of("Process").everything, ""
+        )
     elif handle == CURRENT_THREAD:
         entry = HandleEntry(k.ob.get(k.thread.object), type_of("Thread").everything, "")
     else:
         # A program cannot use kernel handles: they are no handles to it.
         foreign = mode == _USER_MODE and k.ob.is_kernel_handle(handle)
-        found = None if foreign else k.ob.find(handle, k.thread.process.pid)
+        found = None if foreign else k.ob.find(handle, k.thread.current_process.pid)
         if found is None:
             return const("STATUS_INVALID_HANDLE")
         entry = found
@@ -210,7 +213,7 @@ def ObOpenObjectByPointer(
     ObjectType: int,
     AccessMode: int,
     Handle: int,
-) -> int:
+) -> int | Steps:
     """WDK: "ObOpenObjectByPointer function (ntifs.h)"."""
     k.memory.set_u64(Handle, 0)
     if HandleAttributes & ~const("OBJ_VALID_ATTRIBUTES"):
@@ -221,19 +224,22 @@ def ObOpenObjectByPointer(
     kernel = bool(HandleAttributes & const("OBJ_KERNEL_HANDLE"))
     if kernel and AccessMode == _USER_MODE:
         return const("STATUS_INVALID_PARAMETER")
-    handle = k.ob.open(
-        *(k.ob.get(Object), k.thread.process.pid, DesiredAccess, k.caller()),
-        kernel=kernel,
-        attributes=HandleAttributes,
-    )
-    k.memory.set_u64(Handle, handle)
+    obj, pid = k.ob.get(Object), k.thread.current_process.pid
+    asked = Asked(obj, pid, DesiredAccess, k.caller(), kernel, HandleAttributes)
+    return _open_into(k, asked, Handle)
+
+
+def _open_into(k: Kernel, asked: Asked, out: int) -> Steps:
+    handle = yield from open_watched(k, asked)
+    if out:
+        k.memory.set_u64(out, handle)
     return 0
 
 
 def _close(k: Kernel, handle: int, name: str) -> int | Steps:
     if handle in (CURRENT_PROCESS, CURRENT_THREAD):
         return 0
-    pid = k.thread.process.pid
+    pid = k.thread.current_process.pid
     entry = k.ob.find(handle, pid)
     if entry is not None and is_watched_key(k, entry.object):
         return CmCloseHandle(k, handle, pid)
@@ -259,7 +265,7 @@ def ObCloseHandle(k: Kernel, Handle: int, PreviousMode: int) -> int | Steps:
 
 def _process(k: Kernel, handle: int) -> Process:
     if handle == CURRENT_PROCESS:
-        return k.thread.process
+        return k.thread.current_process
     process = handle_target(k, handle, "Process").payload
     assert isinstance(process, Process)
     return process
@@ -281,7 +287,7 @@ def ZwDuplicateObject(
     DesiredAccess: int,
     HandleAttributes: int,
     Options: int,
-) -> int:
+) -> Steps:
     """WDK: "ZwDuplicateObject function (ntifs.h)"."""
     source = _process(k, SourceProcessHandle)
     pid = source.pid
@@ -300,13 +306,9 @@ def ZwDuplicateObject(
         target = _process(k, TargetProcessHandle)
         access = entry.access if Options & _SAME_ACCESS else DesiredAccess
         attributes = entry.attributes if Options & _SAME_ATTRIBUTES else HandleAttributes
-        handle = k.ob.open(
-            *(obj, target.pid, access, k.caller()),
-            kernel=bool(attributes & const("OBJ_KERNEL_HANDLE")),
-            attributes=attributes,
-        )
-        if TargetHandle:
-            k.memory.set_u64(TargetHandle, handle)
+        kernel = bool(attributes & const("OBJ_KERNEL_HANDLE"))
+        asked = Asked(obj, target.pid, access, k.caller(), kernel, attributes, source, target)
+        yield from _open_into(k, asked, TargetHandle)
     if Options & _CLOSE_SOURCE:
         k.ob.close(SourceHandle, pid)
     return 0

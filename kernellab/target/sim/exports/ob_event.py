@@ -94,7 +94,7 @@ def _named_event(k: Kernel, name: int, handle: int, kind: Kind) -> int:
     except NtFailure:
         return 0
     k.memory.set_u64(handle, value)
-    entry = k.ob.find(value, k.thread.process.pid)
+    entry = k.ob.find(value, k.thread.current_process.pid)
     assert entry is not None
     return entry.object.address
 
@@ -145,7 +145,7 @@ def ZwWaitForSingleObject(
 ) -> int | NtWaitForSingleObject:
     """WDK: "ZwWaitForSingleObject function (ntifs.h)". A file's is the event of its file object."""
     if Handle == CURRENT_PROCESS:
-        obj = k.ob.get(k.thread.process.object)
+        obj = k.ob.get(k.thread.current_process.object)
     elif Handle == CURRENT_THREAD:
         obj = k.ob.get(k.thread.object)
     else:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kernel import ps_notify
+from ..kernel.attributes import handle_target
 from ..kernel.bugcheck import BugCheck
 from ..kernel.execution import Exit, Steps
 from ..kernel.ob import CURRENT_PROCESS
+from ..kernel.ob_notify import Asked, open_watched
 from ..kernel.process import Process, PspSystemThread, exit_thread
 from ..kernel.structs import Struct, const
-from .registry import HIGH_LEVEL, PASSIVE_LEVEL, export
+from .registry import HIGH_LEVEL, PASSIVE_LEVEL, export, ntstatus
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
@@ -33,6 +36,7 @@ def PsGetCurrentThread(k: Kernel) -> int:
     "PKSTART_ROUTINE StartRoutine, PVOID StartContext)",
     irql=PASSIVE_LEVEL,
 )
+@ntstatus
 def PsCreateSystemThread(
     k: Kernel,
     ThreadHandle: int,
@@ -42,33 +46,34 @@ def PsCreateSystemThread(
     ClientId: int,
     StartRoutine: int,
     StartContext: int,
-) -> int:
-    """WDK: "PsCreateSystemThread function (wdm.h)". In the system process unless one is named."""
+) -> Steps:
+    """WDK: "PsCreateSystemThread function (wdm.h)". In the system process unless one is named.
+
+    Drivers are told of it, and of the handle's creation.
+    """
+    here = k.thread.current_process
     process = k.ps.system
     if ProcessHandle == CURRENT_PROCESS:
-        process = k.thread.process
+        process = here
     elif ProcessHandle:
-        entry = k.ob.find(ProcessHandle, k.thread.process.pid)
-        if entry is None:
-            return const("STATUS_INVALID_HANDLE")
-        if not isinstance(entry.object.payload, Process):
-            return const("STATUS_OBJECT_TYPE_MISMATCH")
-        process = entry.object.payload
+        payload = handle_target(k, ProcessHandle, "Process").payload
+        assert isinstance(payload, Process)
+        process = payload
     owner = k.caller()
     thread = k.ps.create_thread(process, owner)
-    kernel = bool(
-        ObjectAttributes
-        and Struct(k.memory, "OBJECT_ATTRIBUTES", ObjectAttributes)["Attributes"]
-        & const("OBJ_KERNEL_HANDLE")
-    )
-    handle = k.ob.open(
-        k.ob.get(thread.object), k.thread.process.pid, DesiredAccess, owner, kernel=kernel
-    )
+    flags = 0
+    if ObjectAttributes:
+        flags = Struct(k.memory, "OBJECT_ATTRIBUTES", ObjectAttributes)["Attributes"]
+    kernel = bool(flags & const("OBJ_KERNEL_HANDLE"))
+    obj = k.ob.get(thread.object)
+    asked = Asked(obj, here.pid, DesiredAccess, owner, kernel, flags)
+    handle = yield from open_watched(k, asked)
     k.memory.set_u64(ThreadHandle, handle)
     if ClientId:
         k.memory.set_u64(ClientId, process.pid)
         k.memory.set_u64(ClientId + 8, thread.id)
     k.tell("thread-created", thread)
+    yield from ps_notify.thread_changed(k, thread, created=True)
     k.ps.start(thread, PspSystemThread(k, StartRoutine, StartContext), "PspSystemThreadStartup")
     return 0
 
@@ -84,10 +89,11 @@ def PsTerminateSystemThread(k: Kernel, ExitStatus: int) -> int | Steps:
             message="A work item's routine ended the system worker thread that it runs on.",
         )
     exit_thread(k)
-    return _terminate(ExitStatus)
+    return _terminate(k, ExitStatus)
 
 
-def _terminate(status: int) -> Steps:
+def _terminate(k: Kernel, status: int) -> Steps:
+    yield from ps_notify.thread_changed(k, k.thread, created=False)
     yield Exit(status)
 
 

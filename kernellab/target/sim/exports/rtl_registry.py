@@ -56,7 +56,7 @@ def _open(
 
 def _close(k: Kernel, opened: _Opened) -> Steps:
     if opened.handle:
-        yield from cm.CmCloseHandle(k, opened.handle, k.thread.process.pid)
+        yield from cm.CmCloseHandle(k, opened.handle, k.thread.current_process.pid)
 
 
 @export(

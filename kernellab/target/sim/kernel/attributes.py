@@ -49,7 +49,7 @@ def read_attributes(k: Kernel, address: int) -> Attributes:
 
 def handle_target(k: Kernel, handle: int, type_name: str = "") -> Object:
     """The object behind a handle of the current process. Raises NtFailure where it is none."""
-    entry = k.ob.find(handle, k.thread.process.pid)
+    entry = k.ob.find(handle, k.thread.current_process.pid)
     if entry is None:
         raise NtFailure("STATUS_INVALID_HANDLE", f"{handle:#x} is no open handle")
     if type_name and entry.object.type != type_name:
@@ -64,7 +64,7 @@ def open_handle(k: Kernel, obj: Object, access: int, attributes: Attributes, own
     if obj.handles and (obj.exclusive or attributes.has("OBJ_EXCLUSIVE")):
         raise NtFailure("STATUS_ACCESS_DENIED", "the object is exclusive and already open")
     return k.ob.open(
-        *(obj, k.thread.process.pid, access, owner),
+        *(obj, k.thread.current_process.pid, access, owner),
         kernel=attributes.has("OBJ_KERNEL_HANDLE"),
         attributes=attributes.flags,
     )

@@ -65,14 +65,14 @@ def _open(k: Kernel, path: str, *, create: bool) -> Steps:
         status = yield from NtCreateKey(opening)
         _checked(status, path)
         if count < len(parts):
-            yield from CmCloseHandle(k, opening.handle, k.thread.process.pid)
+            yield from CmCloseHandle(k, opening.handle, k.thread.current_process.pid)
     return opening.handle
 
 
 def _with_key(
     k: Kernel, path: str, action: Callable[[Object], Steps], *, create: bool = False
 ) -> Steps:
-    pid = k.thread.process.pid
+    pid = k.thread.current_process.pid
     handle = yield from _open(k, path, create=create)
     entry = k.ob.find(handle, pid)
     assert entry is not None
@@ -85,7 +85,7 @@ def _with_key(
 def create(k: Kernel, path: str) -> Steps:
     """Make a key where it is missing."""
     handle = yield from _open(k, path, create=True)
-    yield from CmCloseHandle(k, handle, k.thread.process.pid)
+    yield from CmCloseHandle(k, handle, k.thread.current_process.pid)
     return 0
 
 

@@ -133,6 +133,8 @@ def _imports(k: Kernel, image: pe.PeImage) -> list[tuple[int, int]]:
 def IopLoadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - NT's name
     """Make the DRIVER_OBJECT, call DriverEntry; the value is its NTSTATUS."""
     _make_object(k, driver)
+    path = f"\\SystemRoot\\System32\\drivers\\{driver.name}.sys"
+    yield from k.image_loaded(path, 0, driver.base, driver.size)
     status = yield from at_same_irql(
         k, Call(driver.entry, (driver.object, driver.registry_path)), "DriverEntry"
     )

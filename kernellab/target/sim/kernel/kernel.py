@@ -12,7 +12,7 @@ from ..machine.memory import PAGE, Memory, MemoryFault, canonical
 from ..machine.stubs import STUB_SIZE
 from ..machine.unwind import ModuleImage, RawFrame
 from ..machine.veil import pageable
-from . import bugcheck, crash, exceptions
+from . import bugcheck, crash, exceptions, ps_notify
 from . import driver as drivers
 from .bugcheck import BugCheck, Report
 from .callbacks import Callbacks, Registration
@@ -113,6 +113,8 @@ class Kernel:
         self.cm = ConfigurationManager(self)
         #: Registrations by the address that the driver unregisters them by.
         self.registrations: dict[int, Registration] = {}
+        #: What ObRegisterCallbacks registered, by what it is unregistered by.
+        self.handle_watchers: dict[int, list[Registration]] = {}
         self.objects = Namespace(self)
         #: What each OBJECT_TYPE is, by address.
         self.object_types: dict[int, str] = {}
@@ -218,6 +220,10 @@ class Kernel:
             return obj.payload.node.path
         return self.names.path_of(obj)
 
+    def image_loaded(self, path: str, pid: int, base: int, size: int) -> Steps:
+        """Tell drivers of an image that was mapped; ``pid`` is 0 for a driver's own."""
+        return ps_notify.image_loaded(self, path, pid, base, size)
+
     def run(self, activity: Activity, name: str, *, user: bool = False) -> Any:
         """Run an activity to its end on the system's thread, or on the client's when ``user``.
 
@@ -225,7 +231,10 @@ class Kernel:
         answers with (NtFailure), :class:`BugCheck` with the report made from the state at that
         moment as ``report``, :class:`~.execution.Stopped` and :class:`~.scheduler.Stuck`.
         """
-        thread = self.ps.client_thread if user else self.ps.loader
+        return self.run_on(self.ps.client_thread if user else self.ps.loader, activity, name)
+
+    def run_on(self, thread: Thread, activity: Activity, name: str) -> Any:
+        """Run an activity to its end on a thread that rests; see :meth:`run`."""
         self.ps.start(thread, activity, name)
         self.drive(thread)
         if thread.error is not None:

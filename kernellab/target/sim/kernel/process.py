@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..machine.memory import PAGE
+from . import ps_notify
 from .bugcheck import BugCheck
 from .execution import Activity, Call, Flow
 from .ob import Object
@@ -29,19 +30,32 @@ _PROCESS_OBJECT, _THREAD_OBJECT = 3, 6
 class PspSystemThread:
     """A system thread's life: its start routine, then its end. Can be copied (snapshots)."""
 
-    __slots__ = ("_call", "_k")
+    __slots__ = ("_calls", "_k", "_started", "_value")
 
     def __init__(self, k: Kernel, routine: int, context: int) -> None:
         self._k = k
-        self._call: Call | None = Call(routine, (context,))
+        self._calls = [Call(routine, (context,))]
+        self._started = False
+        self._value: int | None = None
 
     def send(self, value: int | None) -> Call:
-        call, self._call = self._call, None
-        if call is None:
-            # Returning from the start routine ends the thread too.
+        if not self._started:
+            self._started = True
+        elif self._value is None:
+            # Returning from the start routine ends the thread too, of which drivers are told.
+            self._value = value or 0
             exit_thread(self._k)
-            raise StopIteration(value)
-        return call
+            self._calls = exit_calls(self._k)
+        if not self._calls:
+            raise StopIteration(self._value)
+        return self._calls.pop(0)
+
+
+def exit_calls(k: Kernel) -> list[Call]:
+    """The calls that tell drivers that the current thread ends."""
+    thread = k.ps.current
+    arguments = (thread.process.pid, thread.id, 0)
+    return [Call(r.routine, arguments) for r in ps_notify.thread_calls(k, thread)]
 
 
 def exit_thread(k: Kernel) -> None:
@@ -72,8 +86,19 @@ class Process:
         #: Its user-mode memory: ``vm.allocate(size)``, ``vm.read``, ``vm.write`` and so on.
         self.vm = vm
         self.threads: list[Thread] = []
+        #: The identifier of the process that made it, or that it was made in the name of.
         self.parent = 0
+        #: Its image file, as the kernel calls it and as it was opened; its command line.
+        self.image = self.opened_as = name
+        self.command_line = ""
+        #: Images in its memory by their base.
+        self.images: dict[int, str] = {}
+        #: System times, units of 100 ns since 1601.
+        self.created = self.exit_time = 0
         self.exited = False
+        self.exit_status = 0
+        #: Whether all of its end is done: its object is signalled then.
+        self.finished = False
 
 
 class ProcessManager:
@@ -101,7 +126,8 @@ class ProcessManager:
         space = space or k.memory.new_space()
         process = Process(self._id(), name, obj, space, UserMemory(k.memory, space))
         self._header(obj, _PROCESS_OBJECT)
-        k.ob.insert(Object(obj, "Process", process))
+        process.created = k.boot_time + k.now
+        k.ob.insert(Object(obj, "Process", process, on_delete=self._delete_process))
         self.processes[process.pid] = process
         self.process_objects[obj] = process
         return process
@@ -127,7 +153,7 @@ class ProcessManager:
     def thread_ended(self, flow: Flow) -> None:
         """Its outermost activity is over. Threads that requests run on rest until the next."""
         assert isinstance(flow, Thread)
-        if flow in (self.loader, self.client_thread):
+        if flow in (self.loader, self.client_thread) or flow.rests:
             return
         self.remove_thread(flow)
 
@@ -144,6 +170,14 @@ class ProcessManager:
         k.memory.unmap(thread.limit, (thread.top - thread.limit) // PAGE)
         k.tell("thread-ended", thread)
         k.ob.dereference(thread.object)
+
+    def _delete_process(self, obj: Object) -> None:
+        k = self._k
+        process = self.process_objects.pop(obj.address)
+        del self.processes[process.pid]
+        if process.space is not k.memory.space:
+            k.memory.delete_space(process.space)
+        k.ob.free(obj)
 
     def _delete_thread(self, obj: Object) -> None:
         k = self._k

@@ -55,6 +55,8 @@ class Thread(Flow):
         self.wait_irql: int | None = None
         #: Whether it is a thread of the system rather than of a program.
         self.system = True
+        #: Whether it lasts when nothing is left to run on it: a program's, until that ends.
+        self.rests = False
         #: What the wait subsystem keeps while it waits.
         self.waiting_on: object = None
         self.processor: Processor | None = None
