@@ -86,12 +86,6 @@ def PsGetThreadProcessId(k: Kernel, Thread: int) -> int:
     return _thread(k, Thread).process.pid
 
 
-@export("BOOLEAN PsIsSystemThread(PETHREAD Thread)", irql=HIGH_LEVEL)
-def PsIsSystemThread(k: Kernel, Thread: int) -> bool:
-    """WDK: "PsIsSystemThread function (ntifs.h)"."""
-    return _thread(k, Thread).system
-
-
 @export("NTSTATUS PsLookupProcessByProcessId(HANDLE ProcessId, PEPROCESS *Process)", irql=APC_LEVEL)
 def PsLookupProcessByProcessId(k: Kernel, ProcessId: int, Process: int) -> int:
     """WDK: "PsLookupProcessByProcessId function (ntifs.h)": referenced, until given back."""
