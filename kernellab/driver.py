@@ -9,8 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import Bugcheck, KernelLabError, NtStatusError, TargetLost, TargetTimeout, UsageError
+from .errors import (
+    Bugcheck,
+    KernelLabError,
+    NtStatusError,
+    TargetLost,
+    TargetStopped,
+    TargetTimeout,
+    UsageError,
+)
 from .protocol import BugcheckEvent, DbgPrint, Event, State, Violation
+from .request import DeviceRequest, Result
 from .session import reply_bytes
 from .stream import DbgLog
 
@@ -187,33 +196,83 @@ class DeviceHandle:
         self.target = target
         self.path = path
         self._handle: int | None = handle
+        self._machine = target.reboots
 
     def read(self, length: int, offset: int = 0, *, timeout: float | None = None) -> bytes:
         """IRP_MJ_READ: up to ``length`` bytes, as many as the driver's Information says."""
         return reply_bytes(self._call("read", timeout, length=length, offset=offset))
 
+    def read_async(
+        self, length: int, offset: int = 0, *, timeout: float | None = None
+    ) -> DeviceRequest[bytes]:
+        """The same without waiting for its end."""
+        return self._start("read", timeout, reply_bytes, length=length, offset=offset)
+
     def write(self, data: bytes, offset: int = 0, *, timeout: float | None = None) -> int:
         """IRP_MJ_WRITE: how many bytes the driver took (its Information)."""
-        reply = self._call("write", timeout, data=bytes(data), offset=offset)
-        return int(reply.get("information", 0))
+        return _information(self._call("write", timeout, data=bytes(data), offset=offset))
+
+    def write_async(
+        self, data: bytes, offset: int = 0, *, timeout: float | None = None
+    ) -> DeviceRequest[int]:
+        """The same without waiting for its end."""
+        return self._start("write", timeout, _information, data=bytes(data), offset=offset)
+
+    def flush(self, *, timeout: float | None = None) -> None:
+        """IRP_MJ_FLUSH_BUFFERS."""
+        self._call("flush", timeout)
 
     def ioctl(
-        self, code: int, data: bytes = b"", out_size: int = 0, *, timeout: float | None = None
+        self,
+        code: int,
+        data: bytes = b"",
+        out_size: int = 0,
+        *,
+        output: bytes = b"",
+        timeout: float | None = None,
     ) -> bytes:
-        """IRP_MJ_DEVICE_CONTROL with a control code: the output, at most ``out_size`` bytes."""
-        fields = {"code": code, "data": bytes(data), "out_size": out_size}
-        return reply_bytes(self._call("ioctl", timeout, **fields))
+        """IRP_MJ_DEVICE_CONTROL with a control code: the output, at most ``out_size`` bytes.
+
+        ``output`` is what the output buffer holds before: with METHOD_IN_DIRECT a driver reads
+        it. The buffer is as long as it at least.
+        """
+        return reply_bytes(self._call("ioctl", timeout, **_control(code, data, out_size, output)))
+
+    def ioctl_async(
+        self,
+        code: int,
+        data: bytes = b"",
+        out_size: int = 0,
+        *,
+        output: bytes = b"",
+        timeout: float | None = None,
+    ) -> DeviceRequest[bytes]:
+        """The same without waiting for its end."""
+        fields = _control(code, data, out_size, output)
+        return self._start("ioctl", timeout, reply_bytes, **fields)
 
     def close(self, *, timeout: float | None = None) -> None:
         """IRP_MJ_CLEANUP and IRP_MJ_CLOSE. Safe to call twice."""
         handle, self._handle = self._handle, None
-        if handle is not None:
+        if handle is not None and self.target.reboots == self._machine:
             self.target.call("close", timeout=timeout, handle=handle)
 
     def _call(self, command: str, timeout: float | None, **fields: Any) -> dict[str, Any]:
         if self._handle is None:
             raise TargetLost(f"the handle to {self.path} is closed")
+        if self.target.reboots != self._machine:
+            raise TargetStopped(f"the handle to {self.path} is gone: the machine was rebooted")
         return self.target.call(command, timeout=timeout, handle=self._handle, **fields)
+
+    def _start(
+        self,
+        command: str,
+        timeout: float | None,
+        take: Callable[[dict[str, Any]], Result],
+        **fields: Any,
+    ) -> DeviceRequest[Result]:
+        reply = self._call(command, timeout, asynchronous=True, **fields)
+        return DeviceRequest(self.target, f"{command} on {self.path}", reply, take)
 
     def __enter__(self) -> Self:
         return self
@@ -230,3 +289,12 @@ class DeviceHandle:
     def __repr__(self) -> str:
         state = "closed" if self._handle is None else "open"
         return f"<DeviceHandle {self.path}: {state}>"
+
+
+def _information(reply: dict[str, Any]) -> int:
+    return int(reply.get("information", 0))
+
+
+def _control(code: int, data: bytes, out_size: int, output: bytes) -> dict[str, Any]:
+    size = max(out_size, len(output))
+    return {"code": code, "data": bytes(data), "out_size": size, "output": bytes(output)}

@@ -110,6 +110,12 @@ class TargetTimeout(KernelLabError):
         self.frames = tuple(frames)
 
 
+class StillPending(KernelLabError):
+    """A request is not completed yet, and nothing on the machine will complete it by itself."""
+
+    exit_code = 6
+
+
 class TargetStopped(KernelLabError):
     """The machine has stopped (bug check, time-out, interrupt) and was not rebooted yet."""
 

@@ -11,6 +11,7 @@ from .errors import (
     KernelLabError,
     LoadError,
     NtStatusError,
+    StillPending,
     TargetLost,
     TargetStopped,
     TargetTimeout,
@@ -43,6 +44,8 @@ def typed_error(target: Target, failure: Failure) -> KernelLabError:
     if kind == "stopped":
         target._stop(message)
         return TargetStopped(message)
+    if kind == "pending":
+        return StillPending(message)
     if kind == "unsupported":
         return Unsupported(message)
     if kind == "usage":

@@ -173,14 +173,26 @@ class Target(Hardware, System):
             fields["parameters"] = encode_parameters(driver.parameters)
         self._request("load", timeout + GRACE, **fields)
 
-    def open(self, path: str, *, timeout: float | None = None) -> DeviceHandle:
+    def open(
+        self,
+        path: str,
+        *,
+        access: str = "rw",
+        share: str = "rwd",
+        admin: bool = True,
+        timeout: float | None = None,
+    ) -> DeviceHandle:
         r"""Open a device by its Win32 name, such as ``\\.\Echo`` (sends IRP_MJ_CREATE).
 
-        Raises NtStatusError, for example STATUS_OBJECT_NAME_NOT_FOUND.
+        ``access`` is what for: ``r``, ``w``, ``rw`` or nothing; ``share`` what others may open it
+        for meanwhile, of the letters ``rwd``, where the driver looks at that; ``admin`` whether the
+        caller is an administrator. Raises NtStatusError, STATUS_OBJECT_NAME_NOT_FOUND say.
         """
         with self._busy:
             self._usable()
-            reply = self.call("open", timeout=timeout, path=path)
+            reply = self.call(
+                "open", timeout=timeout, path=path, access=access, share=share, admin=admin
+            )
         return DeviceHandle(self, path, _int(reply, "handle"))
 
     def status(self) -> dict[str, Any]:

@@ -24,11 +24,15 @@ command        fields                                          reply
 ``load``       ``driver file timeout budget verifier``         ``status base size``
                ``parameters``
 ``unload``     ``driver timeout``                              ``status``
-``open``       ``path timeout``  (``\\\\.\\Name``)               ``handle``
+``open``       ``path access share admin timeout``             ``handle``
 ``close``      ``handle timeout``
 ``read``       ``handle length offset timeout``                ``data information``
 ``write``      ``handle data offset timeout``                  ``information``
-``ioctl``      ``handle code data out_size timeout``           ``data information``
+``ioctl``      ``handle code data out_size output timeout``    ``data information``
+``flush``      ``handle timeout``
+``result``     ``request timeout``  (wait for one)             as its command's
+``poll``       ``request``                                     ``done``
+``cancel``     ``request timeout``                             ``cancelled``
 ``snapshot``                                                    ``snapshot`` (a number)
 ``restore``    ``snapshot``  (also when stopped)
 ``forget``     ``snapshot``
@@ -53,6 +57,9 @@ command        fields                                          reply
 ``reboot``     ``seed processors pool_guard verifier``  (afresh)
 ``shutdown``   (reply, then the process ends)
 =============  ==============================================  ===========================
+
+``read write ioctl flush`` with ``"asynchronous": true`` answer as soon as the dispatch routine has
+returned, with the number of the ``request`` and whether it is ``done``.
 
 ``timeout`` is wall-clock seconds that driver code may run for this request, ``budget`` a
 number of guest instructions. ``verifier`` is ``"on"``, ``"off"``, or says of rules by name
@@ -86,7 +93,8 @@ DPFLTR_ERROR_LEVEL: Final = 0
 
 COMMANDS: Final = frozenset(
     (
-        "hello put get dump load unload open close read write ioctl sleep snapshot restore forget "
+        "hello put get dump load unload open close read write ioctl flush result poll cancel "
+        "sleep snapshot restore forget "
         "error_log key_read key_create key_delete value_set value_delete "
         "spawn processes exit_process load_image start_thread exit_thread open_process "
         "status interrupt reboot shutdown"
@@ -101,6 +109,7 @@ FAILURE_KINDS: Final = frozenset(
         "bugcheck",  # the machine bug-checked while this request ran
         "timeout",  # driver code ran past its time or instruction budget: ``frames``
         "interrupted",  # ``interrupt`` stopped driver code: ``frames``
+        "pending",  # a request is not completed, and nothing will complete it by itself
         "stopped",  # the machine has stopped; reboot it
         "usage",  # unknown command, handle or driver, or a field of the wrong type
         "unsupported",  # this target cannot do that

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
 from . import protocol
-from .errors import TargetLost, TargetTimeout
+from .errors import TargetLost, TargetTimeout, UsageError
 from .protocol import Dropped, ErrorEvent, Event, Failure, ProtocolError
 
 #: So many malformed lines in a row mean that the other side does not speak the protocol.
@@ -117,7 +117,11 @@ class Session:
             pending.forget()
 
     def start(self, command: str, **fields: Any) -> Pending:
-        """Send ``command`` and return at once. Raises :class:`TargetLost` without a stream."""
+        """Send ``command`` and return at once.
+
+        Raises :class:`TargetLost` without a stream and :class:`UsageError` for a request that is
+        too long.
+        """
         waiter = _Waiter()
         with self._lock:
             if self._lost is not None:
@@ -125,7 +129,11 @@ class Session:
             number = self._next_id
             self._next_id += 1
             self._waiters[number] = waiter
-        self._send({"id": number, "command": command, **_jsonable(fields)})
+        try:
+            self._send({"id": number, "command": command, **_jsonable(fields)})
+        except UsageError:
+            self._forget(number)
+            raise
         return Pending(self, command, number, waiter)
 
     def _forget(self, number: int) -> None:
@@ -133,9 +141,15 @@ class Session:
             self._waiters.pop(number, None)
 
     def _send(self, message: dict[str, Any]) -> None:
+        line = protocol.encode_line(message)
+        if len(line) > protocol.MAX_LINE:
+            raise UsageError(
+                f"{message['command']!r} has {len(line):,} bytes of data in a request, "
+                f"more than the {protocol.MAX_LINE:,} that fit into one"
+            )
         try:
             with self._write_lock:
-                self._writer.write(protocol.encode_line(message))
+                self._writer.write(line)
                 self._writer.flush()
         except (OSError, ValueError) as error:
             self._end(f"the target's endpoint is gone ({error})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .fields import Usage, data, integer, size, text
+from .fields import Usage, integer, raw, size, text
 from .kernel import cm_client, programs
 from .kernel.kernel import Kernel
 from .kernel.thread import Thread
@@ -62,7 +62,7 @@ class SystemCommands:
     def _value_set(self, request: Request) -> Request:
         activity = cm_client.set_value(
             *(self._kernel(), text(request, "path"), text(request, "name")),
-            *(value_type(request), data(request)),
+            *(value_type(request), raw(request)),
         )
         self._run(request, activity, "NtSetValueKey")
         return {}
@@ -147,4 +147,4 @@ def parameters(request: Request) -> list[tuple[str, int, bytes]]:
     given = request.get("parameters", [])
     if not isinstance(given, list) or not all(isinstance(entry, dict) for entry in given):
         raise Usage("'parameters' has to be a list of values")
-    return [(text(entry, "name"), value_type(entry), data(entry)) for entry in given]
+    return [(text(entry, "name"), value_type(entry), raw(entry)) for entry in given]

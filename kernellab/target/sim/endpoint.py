@@ -23,20 +23,20 @@ from kernellab.errors import LoadError
 
 from . import hardware, verify
 from .commands import SystemCommands, parameters
+from .endpoint_devices import DeviceCommands
 from .exports import table
 from .fields import Usage
-from .fields import data as _bytes
 from .fields import integer as _int
+from .fields import raw as _bytes
 from .fields import rules as _rules
 from .fields import seconds as _number
-from .fields import size as _size
 from .fields import text as _text
 from .kernel import driver as drivers
-from .kernel import io
 from .kernel.bugcheck import BugCheck, Report
 from .kernel.crash_dump import crash_dump
 from .kernel.driver import NtFailure
 from .kernel.execution import Stopped
+from .kernel.io_client import StillPending
 from .kernel.kernel import UNITS, Kernel
 from .kernel.pool import GUARDS
 from .kernel.scheduler import MAX_PROCESSORS, Stuck
@@ -75,16 +75,12 @@ class Endpoint:
         self._snapshots: dict[int, Snapshot] = {}
         self._next_snapshot = 0
         self._kernel = self._boot()
+        self._devices = DeviceCommands(self._within)
         self._commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": self._hello,
             "put": self._put,
             "load": self._load,
             "unload": self._unload,
-            "open": self._open,
-            "close": self._close,
-            "read": self._read_device,
-            "write": self._write_device,
-            "ioctl": self._ioctl,
             "sleep": self._sleep,
             "snapshot": self._snapshot,
             "restore": self._restore,
@@ -93,7 +89,8 @@ class Endpoint:
             "get": self._get,
             "status": self._status,
             "reboot": self._reboot,
-            "shutdown": lambda _: {},
+            "shutdown": self._shutdown,
+            **self._devices.commands,
             **SystemCommands(
                 lambda: self._kernel, partial(self._run, user=True), self._run_on
             ).table(),
@@ -119,6 +116,8 @@ class Endpoint:
 
     def _take(self) -> None:
         while line := self._reader.readline(protocol.MAX_LINE + 1):
+            if len(line) > protocol.MAX_LINE and not line.endswith(b"\n"):
+                self._skip_line()
             try:
                 request = protocol.decode_line(line)
             except protocol.ProtocolError as error:
@@ -135,6 +134,12 @@ class Endpoint:
         if self._busy:
             os._exit(0)
 
+    def _skip_line(self) -> None:
+        """Drop the rest of a line that was too long."""
+        while rest := self._reader.readline(protocol.MAX_LINE):
+            if rest.endswith(b"\n"):
+                break
+
     def _answer(self, request: dict[str, Any]) -> None:
         number = request.get("id", 0)
         try:
@@ -142,15 +147,7 @@ class Endpoint:
             command = self._command(name) if isinstance(name, str) else None
             if command is None:
                 raise Usage(f"there is no command {name!r}")
-            if self._stopped and name not in (
-                "hello",
-                "status",
-                "dump",
-                "get",
-                "restore",
-                "reboot",
-                "shutdown",
-            ):
+            if self._stopped and name not in _WHEN_STOPPED:
                 raise _Failed("stopped", self._stopped)
             reply = {"reply": number, "ok": True, **command(request)}
         except _Failed as failed:
@@ -161,8 +158,8 @@ class Endpoint:
             reply = _error(number, "load", str(error), missing=list(error.missing))
         except NtFailure as error:
             reply = _error(number, "ntstatus", str(error), status=error.status)
-        except io.Refused as error:
-            reply = _error(number, "unsupported", str(error))
+        except StillPending as error:
+            reply = _error(number, "pending", str(error))
         except Exception as error:  # a defect of ours must reach the client as an answer
             traceback.print_exc()
             reply = _error(number, "internal", f"{type(error).__name__}: {error}")
@@ -186,9 +183,8 @@ class Endpoint:
 
     def _within(self, request: dict[str, Any], action: Callable[[Kernel], Any]) -> Any:
         k = self._kernel
-        seconds = _number(request, "timeout", _DEFAULT_TIMEOUT)
-        budget = request.get("budget")
-        k.cpu.budget = _int(request, "budget") if budget is not None else None
+        seconds, budget = _limits(request)
+        k.cpu.budget = budget
         k.cpu.clear()
         self._why = ""
         self._busy = True
@@ -242,7 +238,7 @@ class Endpoint:
     # -- commands -----------------------------------------------------------------------------
 
     def _hello(self, _: dict[str, Any]) -> dict[str, Any]:
-        features = ["ioctl", "budget", "violations", "interrupt"]
+        features = ["ioctl", "budget", "violations", "interrupt", "async"]
         return {
             "protocol": protocol.VERSION,
             "endpoint": "sim",
@@ -261,6 +257,7 @@ class Endpoint:
 
     def _load(self, request: dict[str, Any]) -> dict[str, Any]:
         name, file = _text(request, "driver"), _text(request, "file")
+        _limits(request)
         data = self._files.pop(file, None)
         if data is None:
             raise Usage(f"no file {file} was put")
@@ -271,7 +268,15 @@ class Endpoint:
         driver = drivers.load(k, name, bytes(data))
         k.cm.set_parameters(name, values)
         self._state(name, "loaded")
-        status = self._run(request, drivers.IopLoadDriver(k, driver), "IopLoadDriver", user=False)
+        try:
+            activity = drivers.IopLoadDriver(k, driver)
+            status = self._run(request, activity, "IopLoadDriver", user=False)
+        except _Failed:
+            raise  # the machine has stopped, as it is
+        except BaseException:
+            drivers.remove(k, driver)
+            self._state(name, "failed")
+            raise
         if not ntdata.nt_success(status):
             drivers.remove(k, driver)
             self._state(name, "failed", ntdata.status_name(status))
@@ -289,41 +294,6 @@ class Endpoint:
         drivers.remove(self._kernel, driver)
         self._state(name, "unloaded")
         return {"status": "STATUS_SUCCESS"}
-
-    def _open(self, request: dict[str, Any]) -> dict[str, Any]:
-        activity = io.IopParseDevice(self._kernel, _text(request, "path"))
-        return {"handle": self._run(request, activity, "NtCreateFile", user=True)}
-
-    def _close(self, request: dict[str, Any]) -> dict[str, Any]:
-        activity = io.IopCloseFile(self._kernel, self._handle(request))
-        self._run(request, activity, "NtClose", user=True)
-        return {}
-
-    def _read_device(self, request: dict[str, Any]) -> dict[str, Any]:
-        length, offset = _size(request, "length"), _int(request, "offset", 0)
-        activity = io.NtReadFile(self._kernel, self._handle(request), length, offset)
-        return _transferred(self._run(request, activity, "NtReadFile", user=True))
-
-    def _write_device(self, request: dict[str, Any]) -> dict[str, Any]:
-        offset = _int(request, "offset", 0)
-        activity = io.NtWriteFile(self._kernel, self._handle(request), _bytes(request), offset)
-        return _transferred(self._run(request, activity, "NtWriteFile", user=True))
-
-    def _ioctl(self, request: dict[str, Any]) -> dict[str, Any]:
-        code, out_size = _int(request, "code"), _size(request, "out_size")
-        if not 0 <= code <= 0xFFFFFFFF:
-            raise Usage(f"{code} is not a 32-bit control code")
-        activity = io.NtDeviceIoControlFile(
-            self._kernel, self._handle(request), code, _bytes(request), out_size
-        )
-        return _transferred(self._run(request, activity, "NtDeviceIoControlFile", user=True))
-
-    def _handle(self, request: dict[str, Any]) -> Any:
-        number = _int(request, "handle")
-        handle = self._kernel.objects.handles.get(number)
-        if handle is None:
-            raise Usage(f"there is no handle {number}")
-        return handle
 
     def _sleep(self, request: dict[str, Any]) -> dict[str, Any]:
         units = round(_number(request, "seconds", 0.0) * UNITS)
@@ -394,6 +364,7 @@ class Endpoint:
         guard = str(request.get("pool_guard", "after"))
         if guard not in GUARDS:
             raise Usage(f"'pool_guard' has to be one of {', '.join(GUARDS)}")
+        self._tell_shutdown()
         self._settings = {
             "seed": seed,
             "processors": processors,
@@ -406,17 +377,28 @@ class Endpoint:
         self._kernel = self._boot()
         return {}
 
+    def _shutdown(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._tell_shutdown()
+        return {}
+
+    def _tell_shutdown(self) -> None:
+        """A machine that runs goes down as Windows does; whatever goes wrong then is told."""
+        if self._stopped:
+            return
+        try:
+            self._devices.shutdown({})
+        except (_Failed, NtFailure):
+            pass  # it goes down anyway; a bug check was told as an event
+
     def _state(self, driver: str, state: str, status: str = "") -> None:
         self._out.event("state", {"driver": driver, "state": state, "status": status})
 
 
-def _transferred(request: io.Request) -> dict[str, Any]:
-    data = base64.b64encode(request.data).decode()
-    return {
-        "data": data,
-        "information": request.information,
-        "status": ntdata.status_name(request.status),
-    }
+def _limits(request: dict[str, Any]) -> tuple[float, int | None]:
+    """The seconds and the instructions that driver code may run for a request."""
+    seconds = _number(request, "timeout", _DEFAULT_TIMEOUT)
+    budget = request.get("budget")
+    return seconds, _int(request, "budget") if budget is not None else None
 
 
 def _error(number: object, kind: str, message: str, **fields: Any) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import time
 from json.encoder import encode_basestring_ascii as _quote
 from typing import Any, BinaryIO, Final
 
+from kernellab import protocol
+
 #: Events gathered before they are written, and how long the first of them may wait, seconds.
 _BATCH: Final = 256
 _DELAY: Final = 0.005
@@ -41,9 +43,15 @@ class Output:
             self._wake.set()
 
     def reply(self, message: dict[str, Any]) -> None:
-        """Send a reply, after all events so far."""
+        """Send a reply, after all events so far; one that is too long becomes an error."""
+        line = json.dumps(message)
+        if len(line) >= protocol.MAX_LINE:
+            number = message["reply"] if isinstance(message["reply"], int) else 0
+            why = f"the answer has {len(line)} bytes, more than a line may have"
+            error = {"kind": "unsupported", "message": why}
+            line = json.dumps({"reply": number, "ok": False, "error": error})
         with self._lock:
-            self._lines.append(json.dumps(message))
+            self._lines.append(line)
         self.flush()
 
     def flush(self) -> None:

@@ -23,6 +23,7 @@ from .system import forget_driver
 
 if TYPE_CHECKING:
     from .kernel import Kernel
+    from .objects import Device
 
 #: Modules whose exports are the kernel's.
 KERNEL_MODULES: Final = ("ntoskrnl.exe", "hal.dll", "ntoskrnl", "hal")
@@ -171,9 +172,14 @@ def at_same_irql(k: Kernel, call: Call, what: str) -> Steps:
     irql = k.cpu.irql
     k.tell("callback-entered", what, call.address, irql)
     result = yield call
-    k.tell("callback-returned", what, call.address, irql)
-    k.cpu.irql = irql
+    returned(k, what, call.address, irql)
     return result
+
+
+def returned(k: Kernel, what: str, routine: int, irql: int) -> None:
+    """A driver's routine, entered at ``irql``, has returned; the machine goes on at that IRQL."""
+    k.tell("callback-returned", what, routine, irql)
+    k.cpu.irql = irql
 
 
 def _make_object(k: Kernel, driver: LoadedDriver) -> None:
@@ -231,10 +237,8 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
         raise NtFailure(
             "STATUS_INVALID_DEVICE_REQUEST", f"{driver.name} has no DriverUnload routine"
         )
-    if any(h.device.owner == driver.name for h in k.objects.handles.values()):
-        raise NtFailure(
-            "STATUS_DEVICE_BUSY", f"a handle to a device of {driver.name} is still open: close it"
-        )
+    for device in k.objects.of(driver.name):
+        _check_unused(k, device)
     yield from at_same_irql(k, Call(routine, (driver.object,)), "DriverUnload")
     # I/O work items reference their device objects, and those the driver.
     wait = k.workers.drain(driver.name)
@@ -243,15 +247,36 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
     return 0
 
 
+def _check_unused(k: Kernel, device: Device) -> None:
+    """Raise NtFailure where something is left that would use the driver after it is gone."""
+    if device.handles:
+        irp = next((r for r in k.irps.live.values() if r.request and r.device == device.address), 0)
+        why = "it never completed a request, so reboot() the target" if irp else "close it"
+        raise NtFailure(
+            "STATUS_DEVICE_BUSY", f"a handle to a device of {device.owner} is still open: {why}"
+        )
+    above = Struct(k.memory, "DEVICE_OBJECT", device.address)["AttachedDevice"]
+    upper = k.objects.devices.get(above)
+    if upper is not None and upper.owner != device.owner:
+        raise NtFailure(
+            "STATUS_DEVICE_BUSY",
+            f"a device of {upper.owner} is attached above one of {device.owner}: "
+            "unload that driver first",
+        )
+
+
 def remove(k: Kernel, driver: LoadedDriver) -> None:
     """Take away what the driver left behind, and unmap the image."""
     k.tell("driver-unloaded", driver)
     forget_driver(k, driver.name, driver.object)
-    for device in [d for d in k.objects.devices.values() if d.owner == driver.name]:
-        k.objects.remove_device(device)
-    for device in [d for d in k.objects.deleted.values() if d.owner == driver.name]:
-        k.objects.deleted.pop(device.address)
-        k.ob.dereference(device.address)
+    from . import io_device
+
+    for device in k.objects.of(driver.name):
+        if not device.deleted:
+            k.objects.remove_device(device)
+        # Another driver may have kept a reference: it goes with this one all the same.
+        if k.ob.objects.pop(device.address, None) is not None:
+            io_device.free(k, device.address)
     for link in [link for link in k.objects.links.values() if link.owner == driver.name]:
         k.objects.remove_link(link.name)
     for allocation in k.pool.owned_by(driver.name):

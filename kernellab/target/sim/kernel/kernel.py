@@ -23,6 +23,7 @@ from .driver import NtFailure
 from .events import Bus
 from .ex_timers import ExTimers
 from .execution import Activity, Call, Context, Flow, GuestFault, Level, RaisedStatus, Steps
+from .irp import Irps
 from .locks import Locks
 from .mdl import MdlManager
 from .module_list import ModuleList
@@ -91,7 +92,9 @@ class Kernel:
         self.mdl = MdlManager(self)
         self.paging = DriverPaging(self)
         self.drivers: dict[str, Any] = {}
-        #: IRPs that the I/O manager has sent and that are not completed, by address.
+        #: IRPs, by address.
+        self.irps = Irps()
+        #: Asynchronous requests of the client whose results were not taken, by number.
         self.requests: dict[int, Any] = {}
         self.modules: list[ModuleImage] = []
         #: Where the last address that was looked up was found.
@@ -128,6 +131,13 @@ class Kernel:
         self.ps = ProcessManager(self)
         #: The flow of execution whose registers the CPU has.
         self.flow: Flow = self.ps.loader
+        #: The address of the cancel spin lock.
+        self.cancel_lock = self.new_object(8)
+        #: Devices to be told of a shutdown, the last that asked first; those of the second round.
+        self.shutdown: list[int] = []
+        self.last_chance_shutdown: list[int] = []
+        #: IRPs that wait for StartIo to return, by device.
+        self.deferred_start_io: dict[int, list[int]] = {}
         self.module_list = ModuleList(self)
         path = f"\\SystemRoot\\system32\\{NTOSKRNL}"
         self.module_list.add(NTOSKRNL, path, STUBS_BASE, DRIVER_BASE - STUBS_BASE, 0)
@@ -231,7 +241,7 @@ class Kernel:
         answers with (NtFailure), :class:`BugCheck` with the report made from the state at that
         moment as ``report``, :class:`~.execution.Stopped` and :class:`~.scheduler.Stuck`.
         """
-        return self.run_on(self.ps.client_thread if user else self.ps.loader, activity, name)
+        return self.run_on(self.ps.idle_client_thread() if user else self.ps.loader, activity, name)
 
     def run_on(self, thread: Thread, activity: Activity, name: str) -> Any:
         """Run an activity to its end on a thread that rests; see :meth:`run`."""

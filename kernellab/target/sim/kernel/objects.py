@@ -1,4 +1,4 @@
-r"""Device objects and symbolic links by name, handles of the client.
+r"""Device objects and symbolic links by name.
 
 The names themselves are in :mod:`.names`; devices are counted objects of :mod:`.ob`.
 """
@@ -13,6 +13,7 @@ from .ob import Object
 from .structs import const
 
 if TYPE_CHECKING:
+    from .io_security import Ace
     from .kernel import Kernel
 
 
@@ -25,56 +26,55 @@ class Device:
     owner: str
     driver_object: int
     exclusive: bool = False
+    #: How many file objects are open on it.
     handles: int = 0
-    #: Deleted while handles were open: it goes with the last of them.
+    #: Who may open it: entries of :mod:`.io_security`, None for everybody.
+    acl: tuple[Ace, ...] | None = None
+    #: The address of its DEVOBJ_EXTENSION.
+    extension: int = 0
+    #: Deleted; it stays while something refers to it.
     deleted: bool = False
 
 
-@dataclass(slots=True)
-class Handle:
-    """The client's open handle: a file object on a device."""
-
-    number: int
-    device: Device
-    file_object: int
-    path: str
-
-
 class Namespace:
-    """Devices, symbolic links to them, and the client's handles."""
+    """Devices, and symbolic links to them."""
 
     def __init__(self, k: Kernel) -> None:
         self._k = k
         self.devices: dict[int, Device] = {}
-        self.handles: dict[int, Handle] = {}
-        #: Deleted devices that handles still refer to, by address.
-        self.deleted: dict[int, Device] = {}
-        self._next_handle = 4
+        #: All devices by address, also deleted ones that something still refers to.
+        self.known: dict[int, Device] = {}
 
     def add_device(self, device: Device) -> int:
         """Add a device as a counted object; the NTSTATUS says why it cannot have its name."""
         k = self._k
         obj = Object(
             *(device.address, "Device", device, "", device.owner),
-            on_delete=k.ob.free,
+            on_delete=self._free,
         )
         if device.name:
             status = k.names.add(obj, device.name, permanent=True)
             if status:
                 return status
         k.ob.insert(obj)
-        self.devices[device.address] = device
+        self.devices[device.address] = self.known[device.address] = device
         return 0
 
+    def _free(self, obj: Object) -> None:
+        from .io_device import free
+
+        free(self._k, obj.address)
+
     def remove_device(self, device: Device) -> None:
-        """Take a device and its name away. Its memory goes with the last handle and reference."""
+        """Take a device and its name away. Its memory goes with the last reference."""
         del self.devices[device.address]
         self._k.names.remove(self._k.ob.get(device.address))
         device.deleted = True
-        if device.handles:
-            self.deleted[device.address] = device
-        else:
-            self._k.ob.dereference(device.address)
+        self._k.ob.dereference(device.address)
+
+    def of(self, driver: str) -> list[Device]:
+        """A driver's devices, also deleted ones that something still refers to."""
+        return [device for device in self.known.values() if device.owner == driver]
 
     @property
     def links(self) -> dict[str, Link]:
@@ -107,23 +107,6 @@ class Namespace:
         if found.object is None or not isinstance(found.object.payload, Device):
             return None
         return found.object.payload, found.rest
-
-    def open(self, device: Device, file_object: int, path: str) -> Handle:
-        """A new handle; numbers grow by 4, as NT's do."""
-        handle = Handle(self._next_handle, device, file_object, path)
-        self._next_handle += 4
-        self.handles[handle.number] = handle
-        device.handles += 1
-        return handle
-
-    def close(self, handle: Handle) -> None:
-        """Forget a handle, and its device if that was deleted and this was its last."""
-        del self.handles[handle.number]
-        device = handle.device
-        device.handles -= 1
-        if device.deleted and not device.handles and device.address in self.deleted:
-            del self.deleted[device.address]
-            self._k.ob.dereference(device.address)
 
 
 def nt_path(path: str) -> str:

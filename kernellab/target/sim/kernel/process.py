@@ -116,8 +116,9 @@ class ProcessManager:
         #: What loads and unloads drivers, and what the client's calls run on.
         self.loader = self.create_thread(self.system)
         self.client = self.create_process("notebook.exe")
-        self.client_thread = self.create_thread(self.client)
-        self.client_thread.system = False
+        #: The client's threads: more than one where a dispatch routine keeps the first.
+        self.client_threads: list[Thread] = []
+        self.idle_client_thread()
 
     def create_process(self, name: str, space: AddressSpace | None = None) -> Process:
         """A process without threads."""
@@ -145,6 +146,16 @@ class ProcessManager:
         self.thread_objects[obj] = thread
         return thread
 
+    def idle_client_thread(self) -> Thread:
+        """A thread of the client that has nothing to run."""
+        for thread in self.client_threads:
+            if thread.ended:
+                return thread
+        thread = self.create_thread(self.client)
+        thread.system = False
+        self.client_threads.append(thread)
+        return thread
+
     def start(self, thread: Thread, activity: Activity, name: str) -> None:
         """Let a new or resting thread run ``activity``."""
         thread.start(activity, name)
@@ -153,7 +164,7 @@ class ProcessManager:
     def thread_ended(self, flow: Flow) -> None:
         """Its outermost activity is over. Threads that requests run on rest until the next."""
         assert isinstance(flow, Thread)
-        if flow in (self.loader, self.client_thread) or flow.rests:
+        if flow is self.loader or flow in self.client_threads or flow.rests:
             return
         self.remove_thread(flow)
 

@@ -57,6 +57,8 @@ class Thread(Flow):
         self.system = True
         #: Whether it lasts when nothing is left to run on it: a program's, until that ends.
         self.rests = False
+        #: What IoSetTopLevelIrp set.
+        self.top_level_irp = 0
         #: What the wait subsystem keeps while it waits.
         self.waiting_on: object = None
         self.processor: Processor | None = None

@@ -27,7 +27,16 @@ _MODULES: Final = (
         "leak_object",
         "leak_thread",
     ),
-    *("irql", "lock", "irp", "bad_argument", "format_string", "kernel_stack", "too_long"),
+    *(
+        "irql",
+        "lock",
+        "irp",
+        "irp_use",
+        "bad_argument",
+        "format_string",
+        "kernel_stack",
+        "too_long",
+    ),
 )
 
 

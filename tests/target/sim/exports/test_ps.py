@@ -28,7 +28,7 @@ def install(guest: Guest) -> None:
 def test_threads_and_their_processes(guest: Guest) -> None:
     """WDK: "PsLookupThreadByThreadId function (ntifs.h)", "IoThreadToProcess function"."""
     k, out = guest.k, guest.room(8)
-    thread = k.ps.client_thread
+    thread = k.ps.client_threads[0]
     assert guest.call("PsLookupThreadByThreadId", thread.id, out) == 0
     assert guest.u64(out) == thread.object
     assert guest.call("PsLookupThreadByThreadId", 0x9998, out) == status("STATUS_INVALID_CID")

@@ -111,34 +111,18 @@ def test_name_is_free_after_removal(names: Namespace) -> None:
     names.add_device(device(r"\Device\Echo"))
     names.remove_device(names.devices[0x1000])
     assert found(names, r"\Device\Echo") is None
-    assert names.deleted == {}
     assert names.add_device(device(r"\Device\ECHO", 0x2000)) == OK
 
 
-def test_handles(names: Namespace) -> None:
+def test_device_that_is_removed_while_something_refers_to_it(names: Namespace) -> None:
+    """WDK: "IoDeleteDevice function (wdm.h)": its name goes, then the rest."""
     names.add_device(device(r"\Device\Echo"))
     echo = names.devices[0x1000]
-    handles = [names.open(echo, 0x100 * n, "path") for n in range(1, 4)]
-    assert [handle.number for handle in handles] == [4, 8, 12]
-    assert echo.handles == 3
-    names.close(handles[1])
-    assert sorted(names.handles) == [4, 12]
-    assert names.open(echo, 0x900, "path").number == 16  # never used twice
-    assert echo.handles == 3
-
-
-def test_device_that_is_removed_while_handles_are_open(names: Namespace) -> None:
-    """WDK: "IoDeleteDevice function (wdm.h)": its name goes now, it goes with the last handle."""
-    names.add_device(device(r"\Device\Echo"))
-    echo = names.devices[0x1000]
-    first, second = names.open(echo, 0x100, "a"), names.open(echo, 0x200, "b")
+    names._k.ob.reference(0x1000)
     names.remove_device(echo)
     assert found(names, r"\Device\Echo") is None
-    assert names.deleted == {0x1000: echo}
-    names.close(first)
-    assert names.deleted == {0x1000: echo}
-    names.close(second)
-    assert names.deleted == {}
+    assert echo.deleted
+    assert names.of(echo.owner) == [echo]
 
 
 @pytest.mark.parametrize(
