@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import Bugcheck, KernelLabError, TargetLost, TargetStopped, TargetTimeout
 from .lab import Target, connect
-from .pane.text import bugcheck_text, printable, violation_text
+from .pane.text import LAST_LINES, bugcheck_text, printable, violation_text
 from .protocol import BugcheckEvent, DbgPrint, ErrorEvent, Event, State, Violation, event_fields
 from .verifier import without
 
@@ -28,6 +28,7 @@ class Printer:
         self._out = sys.stdout  # a client's own prints are kept out of the JSON lines
         self._lock = threading.Lock()
         self._seq = 0
+        self._last: list[str] = []
 
     def __call__(self, events: Sequence[Event]) -> None:
         with self._lock:
@@ -52,8 +53,12 @@ class Printer:
     def _print_text(self, event: Event) -> None:
         if isinstance(event, DbgPrint):
             self._out.write(printable(event.text))
+            self._last += [line for line in event.text.splitlines() if line]
+            del self._last[:-LAST_LINES]
         elif isinstance(event, BugcheckEvent):
-            print(bugcheck_text(event), file=sys.stderr)
+            # On a terminal they stand right above.
+            log = [] if self._out.isatty() else self._last
+            print(bugcheck_text(event, log=log), file=sys.stderr)
         elif isinstance(event, Violation):
             print(violation_text(event), file=sys.stderr)
         elif isinstance(event, ErrorEvent):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ..protocol import BugcheckEvent, Frame, RelatedStack
+from .codes import explain, meanings, page
 from .text import CELL, MOST_FRAMES, advice, code_text, excerpt, is_user, one_line
 
 _BOX = "border:1px solid #0a50a1;border-radius:3px;margin:6px 0;overflow:hidden"
@@ -27,12 +28,13 @@ def render_bugcheck(
     *,
     user_file: str = CELL,
     last_words: str = "",
+    log: Sequence[str] = (),
 ) -> str:
     """A bug check as static HTML.
 
     ``source`` is the text of ``user_file`` (the cell): with it, the user's innermost frame is
-    shown with two lines of context. ``last_words`` is what a panic said. Frames are innermost
-    first.
+    shown with two lines of context. ``last_words`` is what a panic said, ``log`` the last lines
+    before. Frames are innermost first.
     """
     code, name = escape(code_text(event.code)), escape(one_line(event.name))
     message = escape(one_line(event.message)) or "The driver stopped the machine."
@@ -57,11 +59,32 @@ def render_bugcheck(
     parts.append(render_related(event.related, user_file=user_file))
     if event.parameters:
         parts.append(f'<div style="{_CAPTION}">Parameters</div><ol style="{_MONO};margin:0">')
-        parts += [f"<li><code>{escape(one_line(p))}</code></li>" for p in event.parameters]
+        named = zip(event.parameters, meanings(event.code, len(event.parameters)), strict=True)
+        for value, meaning in named:
+            tail = f" {escape(meaning)}" if meaning else ""
+            parts.append(f"<li><code>{escape(one_line(value))}</code>{tail}</li>")
         parts.append("</ol>")
+    parts.append(_cause(event))
+    if log:
+        lines = escape("\n".join(one_line(line) for line in log))
+        parts.append(
+            '<details style="margin-top:8px"><summary>Last lines of the log</summary>'
+            f'<pre style="{_MONO};margin:2px 0;overflow:auto">{lines}</pre></details>'
+        )
     parts.append(_registers(event))
     parts.append("</div></div>")
     return "".join(parts)
+
+
+def _cause(event: BugcheckEvent) -> str:
+    found = explain(event.code)
+    if found is None:
+        return ""
+    title = escape(page(event.code, one_line(event.name)))
+    return (
+        f'<div style="{_CAPTION}">The usual cause</div><div>{escape(found.cause)}</div>'
+        f'<div>To read: Microsoft, "{title}"</div>'
+    )
 
 
 def render_place(frame: Frame, source: str | None) -> str:

@@ -20,6 +20,7 @@ from .reports import render_diagnostics, render_stop, render_violations
 from .rows import Rows
 from .static_view import MAX_HTML, MAX_TEXT, Finished, render_html, render_text
 from .text import (
+    LAST_LINES,
     bugcheck_text,
     diagnostic_text,
     one_line,
@@ -65,7 +66,7 @@ class LogPane:
         self._diagnostics: list[Any] = []
         self._violations: list[Violation] = []
         self._bugcheck: BugcheckEvent | None = None
-        self._last_words = ""  # what a panic said, before the bug check that it causes
+        self._last_prints: list[str] = []  # what a panic said, before the bug check that it causes
         self._stop: ErrorEvent | None = None
         self._feed = Feed(self, self._work)
         actions = {"unload": on_unload, "reload": on_reload}
@@ -80,7 +81,7 @@ class LogPane:
             for event in events:
                 if isinstance(event, BugcheckEvent):
                     self._bugcheck, panels = event, True
-                    self._last_words = panic_text(self._rows.last_prints())
+                    self._last_prints = self._rows.last_prints()
                 elif isinstance(event, Violation) and len(self._violations) < MOST_VIOLATIONS:
                     self._violations.append(event)
                     panels = True
@@ -98,7 +99,7 @@ class LogPane:
                 # A new load: what the last one came to is history, and stays in the rows.
                 panels = bool(self._violations or self._bugcheck or self._stop)
                 self._violations, self._bugcheck, self._stop = [], None, None
-                self._buttons.note, self._last_words = "", ""
+                self._buttons.note, self._last_prints = "", []
             self._feed.changed(panels=panels)
 
     def set_progress(self, done: int, total: int, what: str) -> None:
@@ -154,7 +155,7 @@ class LogPane:
         with self._work:
             head, omitted, tail = self._rows.ends(characters)
             diagnostics, violations = list(self._diagnostics), list(self._violations)
-            bugcheck, stop, last_words = self._bugcheck, self._stop, self._last_words
+            bugcheck, stop, last_words = self._bugcheck, self._stop, panic_text(self._last_prints)
             base = Finished(
                 title=self.title,
                 state=self._state,
@@ -233,8 +234,8 @@ class LogPane:
         if self._stop is not None:
             panels.append(render_stop(self._stop, self._source))
         if self._bugcheck is not None:
-            words = self._last_words
-            panels.append(render_bugcheck(self._bugcheck, self._source, last_words=words))
+            words, log = panic_text(self._last_prints), self._last_prints[-LAST_LINES:]
+            panels.append(render_bugcheck(self._bugcheck, self._source, last_words=words, log=log))
         return [panel for panel in panels if panel]
 
     def snapshot(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ..protocol import BugcheckEvent, ErrorEvent, Frame, RelatedStack, Violation
+from .codes import explain, meanings, page
 
 #: What must not reach a screen as it is. Controls but tab and newline; C1 controls; soft
 #: hyphen; fillers that draw nothing; zero-width and direction characters (Unicode TR 36, 9);
@@ -28,6 +29,9 @@ _COMPONENTS: Final = {0: "SYSTEM", 77: "IHVDRIVER", 101: "DEFAULT"}
 
 #: The file that frames of the notebook cell name (see :class:`kernellab.protocol.Frame`).
 CELL: Final = "cell"
+
+#: So many of the last lines are part of a bug check's report.
+LAST_LINES: Final = 8
 
 #: Frames shown of one stack: a runaway recursion has thousands.
 MOST_FRAMES: Final = 64
@@ -150,8 +154,12 @@ def bugcheck_text(
     user_file: str = CELL,
     *,
     last_words: str = "",
+    log: Sequence[str] = (),
 ) -> str:
-    """A bug check as plain text, most important first; ``source`` is the cell's text."""
+    """A bug check as plain text, most important first; ``source`` is the cell's text.
+
+    ``log`` is the driver's last lines, where they do not stand above anyway.
+    """
     out = [f"*** STOP: {code_text(event.code)} {one_line(event.name)}"]
     if event.message:
         out.append(f"    {one_line(event.message)}")
@@ -163,12 +171,23 @@ def bugcheck_text(
         out.append(f"    {advice(own)}")
     if event.parameters:
         out.append("    parameters: " + ", ".join(one_line(p) for p in event.parameters))
+        for n, meaning in enumerate(meanings(event.code, len(event.parameters)), 1):
+            if meaning:
+                out.append(f"      {n}: {meaning}")
     if event.frames:
         out.append("    call stack, innermost first:")
         out += _frames_text(event.frames, user_file)
     if event.instruction:
         out.append(f"    instruction: {one_line(event.instruction)}")
-    return "\n".join(out + _related_text(event.related, user_file))
+    out += _related_text(event.related, user_file)
+    if log:
+        out.append("    last lines of the log:")
+        out += [f"      {one_line(line)}" for line in log]
+    found = explain(event.code)
+    if found is not None:
+        out.append(f"    usual cause: {found.cause}")
+        out.append(f'    to read: Microsoft, "{page(event.code, one_line(event.name))}"')
+    return "\n".join(out)
 
 
 def _related_text(related: Sequence[RelatedStack], user_file: str) -> list[str]:

@@ -14,11 +14,12 @@ from kernellab import ntdata
 from kernellab.protocol import Frame, RelatedStack
 
 from ..machine.cpu import Fault
-from ..machine.memory import HIGHEST_USER, KERNEL_START
+from ..machine.memory import HIGHEST_USER, KERNEL_START, PAGE
 
 if TYPE_CHECKING:
     from .execution import Context
     from .kernel import Kernel
+    from .pool import Allocation
 
 _ACCESS_VIOLATION: Final = 0xC0000005
 _EXCEPTIONS: Final = {
@@ -32,6 +33,23 @@ _EXCEPTIONS: Final = {
 _SINCE_VISTA_OP: Final = {"read": 0, "write": 2, "execute": 0x10}
 _POOL_OP: Final = {"read": 0, "write": 1, "execute": 0}
 _IRQL_OP: Final = {"read": 0, "write": 1, "execute": 8}
+
+#: Fast-fail codes (FAST_FAIL_… in winnt.h) that drivers meet: "Bug Check 0x139" lists them.
+_FAST_FAIL: Final = {
+    0: "a stack buffer was overrun (found by /GS)",
+    1: "a virtual function table was corrupted",
+    2: "a stack buffer was overrun, the security cookie is wrong",
+    3: "a LIST_ENTRY was corrupted, as when an entry is removed twice",
+    4: "the stack pointer is outside of the stack",
+    5: "a routine was given an argument that is fatal",
+    6: "the security cookie was not initialised",
+    7: "a fatal exit was asked for",
+    8: "an array index was out of bounds",
+    10: "an indirect call went to no valid target",
+    14: "a reference count is invalid",
+    18: "a jump buffer was corrupted",
+    29: "a balanced tree was corrupted",
+}
 
 
 class BugCheck(Exception):
@@ -90,10 +108,11 @@ def for_fault(k: Kernel, fault: Fault) -> BugCheck:
         return _page_fault(k, fault)
     if fault.vector == 0x29:
         reason = k.cpu.registers()["rcx"]
+        what = _FAST_FAIL.get(reason, "its own data is corrupted")
         return BugCheck(
             "KERNEL_SECURITY_CHECK_FAILURE",
             reason,
-            message=f"The driver found its own data corrupted (fast-fail code {reason}).",
+            message=f"The driver stopped itself: {what} (fast-fail code {reason}).",
         )
     status, what = _EXCEPTIONS.get(fault.vector, (_ACCESS_VIOLATION, "raised an exception"))
     return _unhandled(k, status, fault.rip, f"The driver {what}.")
@@ -128,6 +147,21 @@ def _pageable(k: Kernel, address: int) -> str:
     )
 
 
+def _beyond(k: Kernel, address: int, allocation: Allocation) -> str:
+    """Where an address is that lies in the unmapped page behind an allocation."""
+    after = k.pool.live.get(allocation.first + (allocation.pages + 1) * PAGE)
+    if after is not None and after.address - address < address - allocation.address:
+        before = after.address - address
+        return (
+            f"{before} {'byte' if before == 1 else 'bytes'} before the beginning of an allocation "
+            f"of {after.size} bytes of pool with tag '{after.tag_text}'."
+        )
+    return (
+        f"past the end of an allocation: offset {address - allocation.address} of "
+        f"{allocation.size} bytes of pool with tag '{allocation.tag_text}'."
+    )
+
+
 def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
     address, access, rip = fault.address, fault.access, fault.rip
     verb = {"read": "read", "write": "wrote to", "execute": "jumped to"}[access]
@@ -146,6 +180,23 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
             *(address, k.irql, _IRQL_OP[access], rip),
             message=f"The driver {verb} {_pageable(k, address)} at IRQL {k.irql}: it may be paged "
             "out, and a page fault cannot be handled at DISPATCH_LEVEL (2) and above.",
+        )
+    if page is None and (gone := k.unloaded_at(address)) is not None:
+        message = (
+            f"{gone.name} was unloaded, and is still used: something it had started (a thread, a "
+            "timer, a DPC, a work item, a callback) was not ended in DriverUnload."
+        )
+        operation = _POOL_OP[access]
+        if k.cpu.irql >= 2:
+            return BugCheck(
+                "SYSTEM_SCAN_AT_RAISED_IRQL_CAUGHT_IMPROPER_DRIVER_UNLOAD",
+                *(address, k.cpu.irql, operation, rip),
+                message=message,
+            )
+        return BugCheck(
+            "DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS",
+            *(address, operation, rip),
+            message=message,
         )
     if page is not None and access == "execute":
         what = "is memory of a program (SMEP)" if page.user else "holds data, not code"
@@ -176,8 +227,7 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
         return BugCheck(
             f"{prefix}PAGE_FAULT_BEYOND_END_OF_ALLOCATION",
             *(address, _POOL_OP[access], rip),
-            message=f"The driver {verb} memory past the end of an allocation: "
-            f"offset {offset} of {what}.",
+            message=f"The driver {verb} memory {_beyond(k, address, allocation)}",
         )
     if k.cpu.irql >= 2:
         return BugCheck(

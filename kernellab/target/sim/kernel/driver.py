@@ -20,6 +20,7 @@ from .execution import Call, Steps
 from .ob import Object
 from .structs import Struct, const, size_of, write_unicode_string
 from .system import forget_driver
+from .unload import check_timers, remember
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -244,6 +245,7 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
     wait = k.workers.drain(driver.name)
     if wait is not None:
         yield wait
+    check_timers(k, driver)
     return 0
 
 
@@ -288,6 +290,7 @@ def remove(k: Kernel, driver: LoadedDriver) -> None:
     k.paging.remove(driver.name)
     k.memory.unmap(driver.base, driver.size // PAGE)
     k.forget_module(driver.module)
+    remember(k, driver)
     if driver.section:
         k.module_list.remove(driver.section)
     del k.drivers[driver.name]

@@ -379,7 +379,7 @@ class Flow:
             return {**registers, **outer.pop(0)}
 
         read = k.memory.try_read if live else context.read
-        frames = unwind(context.registers, k.modules, read, beyond=beyond)
+        frames = unwind(context.registers, [*k.modules, *k.unloaded], read, beyond=beyond)
         if context.name:
             frames.append(RawFrame(k.cpu.stub(0), "", 0))
         return frames

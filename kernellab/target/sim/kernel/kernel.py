@@ -99,6 +99,8 @@ class Kernel:
         self.modules: list[ModuleImage] = []
         #: Where the last address that was looked up was found.
         self._last_module: ModuleImage | None = None
+        #: Drivers that were unloaded, the last ones.
+        self.unloaded: list[ModuleImage] = []
         self.next_driver_base = DRIVER_BASE
         self._names: list[str] = [""]
         self._addresses: dict[str, int] = {}
@@ -319,7 +321,8 @@ class Kernel:
             rip = context.registers["rip"]
             code = self.memory.try_read(rip, 15) or self.memory.try_read(rip, -rip & 0xFFF)
             instruction = decode(code or b"", rip)
-        driver = next((f.module for f in frames if f.module in self.drivers), "")
+        known = {*self.drivers, *(module.name for module in self.unloaded)}
+        driver = next((f.module for f in frames if f.module in known), "")
         driver = driver or self.driver_at(self.flow.callee)
         return Report(
             check.code,
@@ -382,6 +385,13 @@ class Kernel:
     def in_kernel(self, address: int) -> bool:
         """Whether an address is in the kernel's own code."""
         return STUBS_BASE <= address < DRIVER_BASE
+
+    def unloaded_at(self, address: int) -> ModuleImage | None:
+        """The unloaded driver whose image was at ``address``."""
+        for module in reversed(self.unloaded):
+            if module.base <= address < module.base + module.size:
+                return module
+        return None
 
     def driver_at(self, address: int) -> str:
         """The driver whose image holds ``address``; empty for none."""

@@ -397,7 +397,7 @@ class Scheduler:
             ticks = (now - p.dpc_at) // _TICK
             if ticks > _DPC_TICKS:
                 raise BugCheck(
-                    *("DPC_WATCHDOG_VIOLATION", 0, ticks, _DPC_TICKS),
+                    *("DPC_WATCHDOG_VIOLATION", 0, _DPC_TICKS + 1, _DPC_TICKS),
                     message=f"A DPC runs for {ticks * _TICK // 10_000_000} seconds already: "
                     "nothing else can run on its processor.",
                 )

@@ -24,6 +24,7 @@ _MODULES: Final = (
         "disclosure",
         "leak_pool",
         "leak_io",
+        "leak_mdl",
         "leak_object",
         "leak_thread",
     ),

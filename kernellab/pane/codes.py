@@ -1,0 +1,170 @@
+"""Bug checks for a person: the usual cause of each, what its parameters are, where to read on.
+
+After Microsoft's pages "Bug Check 0x…: NAME" (Bug check code reference); for the codes that drivers
+meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_ACCESS: Final = "0 read, 1 write"
+_RESERVED: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """``cause`` is a sentence; ``parameters`` names up to four, empty for reserved ones."""
+
+    cause: str
+    parameters: tuple[str, ...] = ()
+
+
+_EXCEPTION: Final = ("exception code", "address of the instruction", "exception or context record")
+_IRQL: Final = ("memory referenced", "IRQL", f"access: {_ACCESS}, 8 execute", "instruction")
+_SPECIAL_POOL: Final = ("memory referenced", f"access: {_ACCESS}", "instruction", _RESERVED)
+_LEFT: Final = (
+    "Something of a driver was still under way when it was unloaded. DriverUnload has to cancel "
+    "timers, flush DPCs, take callbacks back, and wait for threads and work items."
+)
+
+_CODES: Final[dict[int, Explanation]] = {
+    0x0A: Explanation(
+        "A routine of the kernel touched memory that is paged out or not mapped, at a raised IRQL: "
+        "usually because a driver gave it a bad pointer, or called it at too high an IRQL.",
+        _IRQL,
+    ),
+    0x0F: Explanation(
+        "A spin lock was acquired a second time by the processor that holds it.", ("the spin lock",)
+    ),
+    0x10: Explanation("A spin lock was released that nobody holds.", ("the spin lock",)),
+    0x18: Explanation(
+        "Object references are given back more often than they are taken.",
+        ("object type", "object", "kind of check", "count"),
+    ),
+    0x19: Explanation(
+        "The headers of pool were overwritten: somebody wrote past the end of an allocation.",
+        ("kind of corruption",),
+    ),
+    0x1E: Explanation(
+        "An exception that nobody handles, at a raised IRQL or in a DPC.",
+        (*_EXCEPTION[:2], "parameter 0 of the exception", "parameter 1 of the exception"),
+    ),
+    0x35: Explanation(
+        "An IRP was passed down to more devices than it has stack locations.", ("the IRP",)
+    ),
+    0x3B: Explanation(
+        "An exception that nobody handles, in a call from a program: a null or stale pointer, most "
+        "often.",
+        _EXCEPTION,
+    ),
+    0x44: Explanation(
+        "Two pieces of code both believe that they own an IRP, and both completed it; or one that "
+        "was given to another driver was completed.",
+        ("the IRP",),
+    ),
+    0x4E: Explanation("The lists of physical pages are damaged, by an MDL most often."),
+    0x50: Explanation(
+        "Memory of the system was touched that does not exist: a wild or stale pointer.",
+        ("memory referenced", "access: 0 read, 2 write, 0x10 execute", "instruction", "kind"),
+    ),
+    0x76: Explanation(
+        "A driver left pages of a process locked: MmProbeAndLockPages without MmUnlockPages.",
+        (_RESERVED, "the process", "number of locked pages"),
+    ),
+    0x7E: Explanation(
+        "An exception that nobody handles, in a thread of the system: DriverEntry, DriverUnload, a "
+        "work item, a system thread.",
+        (*_EXCEPTION[:2], "exception record", "context record"),
+    ),
+    0x7F: Explanation(
+        "The processor met a trap that the kernel cannot handle; 8, the double fault, is a kernel "
+        "stack that is used up.",
+        ("trap number",),
+    ),
+    0x93: Explanation("A handle was closed or used that is not open.", ("the handle",)),
+    0xB8: Explanation(
+        "A DPC tried to wait. DPCs must not wait: queue a work item for that.",
+        ("old thread", "new thread"),
+    ),
+    0xBE: Explanation(
+        "A constant, or code, was written to: a string literal perhaps, or memory that is mapped "
+        "read-only.",
+        ("memory written", "page table entry"),
+    ),
+    0xC1: Explanation("Memory beside an allocation was overwritten.", ("address freed",)),
+    0xC2: Explanation(
+        "Pool was freed wrongly: twice, with another tag, or at an address that was not allocated.",
+        ("kind: 7 freed already, 0xA wrong tag, 0x46 no allocation",),
+    ),
+    0xC4: Explanation("Driver Verifier found a mistake.", ("which check",)),
+    0xC5: Explanation("The lists of free pool were damaged, by a write past an allocation.", _IRQL),
+    0xC7: Explanation(
+        _LEFT, ("0 timer, 1 DPC, 2 DPC routine", "its address", "begin of the memory", "its end")
+    ),
+    0xCC: Explanation(
+        "A routine of the kernel was given a pointer to pool that was freed already.", _SPECIAL_POOL
+    ),
+    0xCD: Explanation(
+        "A routine of the kernel was given a length that goes past the end of an allocation.",
+        _SPECIAL_POOL,
+    ),
+    0xCE: Explanation(_LEFT, ("memory referenced", f"access: {_ACCESS}", "instruction")),
+    0xD1: Explanation(
+        "A driver touched memory that is paged out or not mapped, at DISPATCH_LEVEL or above: a "
+        "bad pointer, or paged memory under a spin lock or in a DPC.",
+        _IRQL,
+    ),
+    0xD3: Explanation("Code or data that can be paged out was used at a raised IRQL.", _IRQL),
+    0xD4: Explanation(_LEFT, _IRQL),
+    0xD5: Explanation(
+        "A driver used pool after it had freed it: a pointer that was kept too long.", _SPECIAL_POOL
+    ),
+    0xD6: Explanation(
+        "A driver read or wrote past the end of an allocation: a length or an index is wrong.",
+        _SPECIAL_POOL,
+    ),
+    0xDA: Explanation(
+        "Mapped memory was given back wrongly: unmapped twice, or in other pieces than it was "
+        "mapped.",
+        ("kind of misuse",),
+    ),
+    0xE3: Explanation(
+        "A resource was released by a thread that does not hold it.", ("the resource", "the thread")
+    ),
+    0xFC: Explanation(
+        "Data was executed: a function pointer that is wrong or was overwritten.",
+        ("address", "page table entry"),
+    ),
+    0x133: Explanation(
+        "A processor was kept at DISPATCH_LEVEL or in a DPC for too long: an endless loop, or a "
+        "spin lock that nobody gives back.",
+        ("0 one DPC, 1 in all", "ticks, or the watchdog's period", "ticks allowed"),
+    ),
+    0x139: Explanation(
+        "Code found its own data damaged and stopped at once: a list entry removed twice, a buffer "
+        "on the stack overrun.",
+        ("fast-fail code", "trap frame", "exception record"),
+    ),
+}
+
+
+def explain(code: str) -> Explanation | None:
+    """What is known of a bug check code given as hexadecimal text."""
+    try:
+        return _CODES.get(int(code, 16))
+    except ValueError:
+        return None
+
+
+def page(code: str, name: str) -> str:
+    """The title of the page to read on, empty where the code is not one of Microsoft's."""
+    return f"Bug Check 0x{int(code, 16):X}: {name}" if explain(code) is not None else ""
+
+
+def meanings(code: str, count: int) -> tuple[str, ...]:
+    """What each of ``count`` parameters is; empty text where that is not known."""
+    found = explain(code)
+    named = found.parameters if found is not None else ()
+    return (*named, *("",) * count)[:count]

@@ -1,0 +1,103 @@
+"""The verifier as a whole: switching rules off, what the protocol and the command line say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kernellab
+from kernellab import cli
+from kernellab.build import BuildResult
+from kernellab.cell.options import complete_magic
+from kernellab.cellrun import Workbench
+from kernellab.errors import UsageError
+from kernellab.target import registry
+from kernellab.target.sim.verify import table
+
+
+@pytest.fixture(scope="module")
+def leaky(build_driver: Callable[..., BuildResult]) -> Path:
+    """A driver that leaks 100 bytes of pool."""
+    return build_driver(
+        "leaky",
+        """unsafe { windows_kernel_rs::sys::ExAllocatePool2(64, 100, 0x6b61654c);
+        windows_kernel_rs::sys::KeStallExecutionProcessor(60); }""",
+    ).sys
+
+
+def rules_of(image: Path, *, of_driver: Any = None, **options: Any) -> list[str]:
+    with kernellab.connect("sim", **options) as target:
+        target.load(image, verifier=of_driver).unload()
+        return [v.rule for v in target.violations]
+
+
+def test_rules_are_on_and_each_can_be_switched_off(leaky: Path) -> None:
+    assert rules_of(leaky) == ["stall-too-long", "leak-pool"]
+    assert rules_of(leaky, verifier={"leak-pool": False}) == ["stall-too-long"]
+    assert rules_of(leaky, verifier={"leak-pool": True}) == ["stall-too-long", "leak-pool"]
+    assert rules_of(leaky, verifier="off") == []
+
+
+def test_rules_can_be_off_for_one_driver(leaky: Path) -> None:
+    with kernellab.connect("sim") as target:
+        first = target.load(leaky, name="first", verifier={"stall-too-long": False})
+        target.load(leaky, name="second", verifier="off").unload()
+        first.unload()
+        assert [(v.driver, v.rule) for v in target.violations] == [("first", "leak-pool")]
+        # They stay off when the driver is loaded again, and belong to no other.
+        first.reload()
+        first.unload()
+        target.load(leaky, name="second").unload()
+        assert [v.rule for v in target.violations[1:]] == [
+            *("leak-pool", "stall-too-long", "leak-pool")
+        ]
+
+
+@pytest.mark.parametrize("setting", [{"no-such-rule": False}, "sometimes", 3])
+def test_a_misspelt_setting_is_an_error(setting: object) -> None:
+    with pytest.raises(UsageError, match="rule"):
+        kernellab.connect("sim", verifier=setting)
+
+
+def test_command_line(leaky: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", str(leaky)]) == 5
+    text = capsys.readouterr().err
+    assert "verifier: leak-pool: 100 bytes of pool with tag 'Leak'" in text
+    off = ["--no-verify", "leak-pool", "--no-verify", "stall-too-long"]
+    assert cli.main(["run", str(leaky), *off]) == 0
+    assert cli.main(["run", str(leaky), "--no-verify", "all"]) == 0
+    assert cli.main(["run", str(leaky), "--no-verify", "nothing"]) == 2
+    assert "there is no verifier rule 'nothing'; there are: pool-overrun" in (
+        capsys.readouterr().err
+    )
+
+
+def test_list_of_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["rules"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [rule.name for rule in table()]
+
+
+def test_each_rule_says_what_it_is() -> None:
+    rules = registry.get("sim").rules()
+    assert len({rule.name for rule in rules}) == len(rules)
+    for rule in rules:
+        assert rule.name == rule.name.lower() and " " not in rule.name
+        assert rule.page and rule.summary and "\n" not in rule.summary
+        assert len(rule.summary) < 100, rule.name
+
+
+def test_tab_completes_rules() -> None:
+    bench = Workbench()
+    offered = complete_magic(["hello", "--no-verify"], "leak-", bench.values_of)
+    assert "leak-pool" in offered and all(name.startswith("leak-") for name in offered)
+    assert "all" in complete_magic(["hello", "--no-verify"], "", bench.values_of)
+
+
+def test_each_rule_has_a_driver_that_breaks_it() -> None:
+    """The tests beside this one name every rule, in an assertion on what was found."""
+    texts = "".join(p.read_text(encoding="utf-8") for p in Path(__file__).parent.glob("test_*.py"))
+    assert [rule.name for rule in table() if f'"{rule.name}"' not in texts] == []
