@@ -60,6 +60,8 @@ FAMILIES: Final = (
     "ps_process",
     "rtl",
     "rtl_exception",
+    "rtl_table",
+    "rtl_avl",
     "rtl_string",
     "rtl_convert",
     "crt",

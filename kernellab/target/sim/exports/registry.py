@@ -60,6 +60,7 @@ _TYPES: Final[Mapping[str, int]] = {
         (
             *("ULONG", "DWORD", "UINT32", "DEVICE_TYPE", "POOL_TYPE", "ACCESS_MASK", "LOGICAL"),
             *("EVENT_TYPE", "KWAIT_REASON", "MEMORY_CACHING_TYPE", "unsigned"),
+            *("CLONG", "TABLE_SEARCH_RESULT"),
             *("LOCK_OPERATION", "EX_POOL_PRIORITY", "SECTION_INHERIT", "MM_SYSTEMSIZE"),
         ),
         4,
