@@ -60,6 +60,11 @@ FAMILIES: Final = (
     "ps_process",
     "rtl",
     "rtl_exception",
+    "rtl_oem",
+    "rtl_security",
+    "rtl_address",
+    "rtl_version",
+    "rtl_misc",
     "rtl_table",
     "rtl_avl",
     "rtl_string",
@@ -71,6 +76,8 @@ FAMILIES: Final = (
     "io_volume",
     "ke_bugcheck",
     "ke_misc",
+    "crt_text",
+    "crt_secure",
 )
 
 

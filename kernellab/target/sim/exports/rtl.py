@@ -102,7 +102,7 @@ def RtlFindMostSignificantBit(k: Kernel, Set: int) -> int:
 _NONE = 0xFFFFFFFF
 
 
-def _bits(kernel: Kernel, bitmap: int) -> str:
+def bits_of(kernel: Kernel, bitmap: int) -> str:
     """The bitmap as text, bit 0 first."""
     size, buffer = struct.unpack("<I4xQ", kernel.memory.read(bitmap, 16))
     raw = kernel.memory.read(buffer, -(-size // 32) * 4) if size else b""
@@ -123,7 +123,7 @@ def _change(kernel: Kernel, bitmap: int, start: int, count: int, *, value: bool)
 
 def _find(kernel: Kernel, bitmap: int, count: int, hint: int, value: str) -> int:
     """A run of ``count`` bits from ``hint`` on, else from the start; 0xFFFFFFFF for none."""
-    bits = _bits(kernel, bitmap)
+    bits = bits_of(kernel, bitmap)
     hint = hint if hint < len(bits) else 0
     if count == 0:
         return hint & ~7
@@ -135,14 +135,14 @@ def _find(kernel: Kernel, bitmap: int, count: int, hint: int, value: str) -> int
 
 def _are(k: Kernel, bitmap: int, start: int, count: int, value: str) -> bool:
     """Whether ``count`` bits from ``start`` on are there and all ``value``."""
-    found = _bits(k, bitmap)[start : start + count]
+    found = bits_of(k, bitmap)[start : start + count]
     return 0 < count == len(found) == found.count(value)
 
 
 def _longest(kernel: Kernel, bitmap: int, start: int, value: str) -> int:
     """The longest run of ``value``; its start is stored at ``start``."""
     best, best_at = 0, 0
-    for run in re.finditer(f"{value}+", _bits(kernel, bitmap)):
+    for run in re.finditer(f"{value}+", bits_of(kernel, bitmap)):
         if run.end() - run.start() > best:
             best, best_at = run.end() - run.start(), run.start()
     kernel.memory.write(start, best_at.to_bytes(4, "little"))
@@ -237,13 +237,13 @@ def RtlAreBitsClear(k: Kernel, BitMapHeader: int, StartingIndex: int, Length: in
 @export("ULONG RtlNumberOfSetBits(PRTL_BITMAP BitMapHeader)", irql=HIGH_LEVEL)
 def RtlNumberOfSetBits(k: Kernel, BitMapHeader: int) -> int:
     """WDK: "RtlNumberOfSetBits function (wdm.h)"."""
-    return _bits(k, BitMapHeader).count("1")
+    return bits_of(k, BitMapHeader).count("1")
 
 
 @export("ULONG RtlNumberOfClearBits(PRTL_BITMAP BitMapHeader)", irql=HIGH_LEVEL)
 def RtlNumberOfClearBits(k: Kernel, BitMapHeader: int) -> int:
     """WDK: "RtlNumberOfClearBits function (wdm.h)"."""
-    return _bits(k, BitMapHeader).count("0")
+    return bits_of(k, BitMapHeader).count("0")
 
 
 @export(

@@ -11,6 +11,7 @@ one byte.
 from __future__ import annotations
 
 import sys
+import unicodedata
 from array import array
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -32,6 +33,46 @@ def unicode_to_ansi(text: bytes) -> bytes:
     """UTF-16LE text as ANSI; a lone surrogate becomes U+FFFD. An odd last byte is ignored."""
     whole = text if not len(text) & 1 else text[:-1]
     return whole.decode("utf-16-le", "replace").encode("utf-8")
+
+
+#: The OEM code page of an English Windows: one byte a character.
+_OEM: Final = "cp437"
+
+
+def oem_to_unicode(text: bytes) -> bytes:
+    """OEM text as UTF-16LE: two bytes for each."""
+    return text.decode(_OEM).encode("utf-16-le")
+
+
+def unicode_to_oem(text: bytes) -> tuple[bytes, bool]:
+    """UTF-16LE text as OEM, one byte for each unit, and whether all units have one there.
+
+    A unit without one becomes the page's best fit where it has a plain letter in it, else ``?``.
+    """
+    out, all_there = bytearray(), True
+    for unit in units(text):
+        fit = _oem_unit(unit)
+        all_there &= fit >= 0
+        out.append(fit if fit >= 0 else 0x3F)
+    return bytes(out), all_there
+
+
+@lru_cache(maxsize=4096)
+def _oem_unit(unit: int) -> int:
+    char = chr(unit)
+    plain = "" if 0xD800 <= unit < 0xE000 else unicodedata.normalize("NFKD", char)[:1]
+    for candidate in (char, _BEST_FIT.get(char, ""), plain):
+        try:
+            raw = candidate.encode(_OEM)
+        except UnicodeEncodeError:
+            continue
+        if raw:
+            return raw[0]
+    return -1
+
+
+#: Best fits of the code page that are no decompositions.
+_BEST_FIT: Final = {"\u00a9": "c", "\u00ae": "r"}
 
 
 # Letters that got their pair after Unicode 14. Python versions differ there; Windows has none.
