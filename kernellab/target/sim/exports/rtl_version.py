@@ -45,23 +45,6 @@ def RtlGetVersion(k: Kernel, lpVersionInformation: int) -> int:
     return SUCCESS
 
 
-@export(
-    "BOOLEAN PsGetVersion(PULONG MajorVersion, PULONG MinorVersion, PULONG BuildNumber, "
-    "PUNICODE_STRING CSDVersion)",
-    irql=PASSIVE_LEVEL,
-)
-def PsGetVersion(
-    k: Kernel, MajorVersion: int, MinorVersion: int, BuildNumber: int, CSDVersion: int
-) -> bool:
-    """WDK: "PsGetVersion function (ntddk.h)". FALSE: this is no checked build."""
-    for at, value in ((MajorVersion, MAJOR), (MinorVersion, MINOR), (BuildNumber, BUILD)):
-        if at:
-            k.memory.set_u32(at, value)
-    if CSDVersion:
-        k.memory.write(CSDVersion, bytes(16))
-    return False
-
-
 @export("BOOLEAN RtlIsNtDdiVersionAvailable(ULONG Version)", irql=PASSIVE_LEVEL)
 def RtlIsNtDdiVersionAvailable(k: Kernel, Version: int) -> bool:
     """WDK: "RtlIsNtDdiVersionAvailable function (wdm.h)". FALSE for service packs' constants."""

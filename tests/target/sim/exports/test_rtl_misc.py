@@ -17,7 +17,7 @@ EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL = range(1, 6)
 
 
 def test_version(guest: Any) -> None:
-    """WDK: "RtlGetVersion function (wdm.h)", "PsGetVersion function (ntddk.h)"."""
+    """WDK: "RtlGetVersion function (wdm.h)"."""
     info = guest.put(struct.pack("<I", 284) + b"\xaa" * 280)
     assert guest.call("RtlGetVersion", info) == 0
     raw = struct.unpack("<5I256s3HBB", guest.read(info, 284))
@@ -26,9 +26,6 @@ def test_version(guest: Any) -> None:
     plain = guest.put(struct.pack("<I", 276) + b"\xaa" * 272)
     guest.call("RtlGetVersion", plain)
     assert guest.read(plain + 4, 12) == guest.read(info + 4, 12)
-    parts = [guest.room(4) for _ in range(3)]
-    assert guest.call("PsGetVersion", *parts, 0) == 0
-    assert [guest.k.memory.u32(p) for p in parts] == [10, 0, 19045]
 
 
 def test_version_constants(guest: Any) -> None:
