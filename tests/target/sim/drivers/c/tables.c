@@ -33,7 +33,7 @@ static PVOID NTAPI allocate(PRTL_GENERIC_TABLE t, CLONG size)
     if (t->TableContext && *(ULONG *)t->TableContext)
         return NULL;
     live++;
-    return ExAllocatePoolWithTag(NonPagedPool, size, 'lbaT');
+    return ExAllocatePoolWithTag(NonPagedPoolNx, size, 'lbaT');
 }
 
 static VOID NTAPI release(PRTL_GENERIC_TABLE t, PVOID node)
@@ -50,7 +50,7 @@ static RTL_GENERIC_COMPARE_RESULTS NTAPI compare_avl(PRTL_AVL_TABLE t, PVOID a, 
 static PVOID NTAPI allocate_avl(PRTL_AVL_TABLE t, CLONG size)
 {
     live++;
-    return ExAllocatePoolWithTag(NonPagedPool, size, 'lbaT');
+    return ExAllocatePoolWithTag(NonPagedPoolNx, size, 'lbaT');
 }
 
 static VOID NTAPI release_avl(PRTL_AVL_TABLE t, PVOID node)
