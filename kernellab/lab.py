@@ -60,7 +60,9 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
     ``timeout`` is how many seconds driver code may run for one request. ``sim`` also takes
     ``seed`` (which interleaving of threads, 0 unless given), ``processors`` (2 unless given, 1
     to 64), ``pool_guard`` (the side of small pool allocations where a stray access faults at once:
-    ``after`` unless given, ``before``, or ``mixed``, which lets the seed decide) and ``verifier``:
+    ``after`` unless given, ``before``, or ``mixed``, which lets the seed decide),
+    ``device_memory`` (``{physical address: bytes, or how many zero bytes}``, for MmMapIoSpace),
+    ``ports`` (``{number: value}``, for READ_PORT_UCHAR and its kind) and ``verifier``:
     ``"off"``, or which rules are off, such as ``{"leak-pool": False}`` (``kernellab rules`` lists
     them). Raises UsageError for an unknown name or option and TargetLost when the target cannot be
     started.
@@ -87,6 +89,7 @@ class Target(Hardware, System):
         self._options = {n: v for n, v in options.items() if n not in self._settings}
         if "verifier" in self._settings:
             self._settings["verifier"] = checked(self._settings["verifier"])
+        self._settings = self._kind.encode(self._settings)
         self._stopped = ""
         self._closed = False
         self._busy = threading.RLock()

@@ -55,6 +55,10 @@ class TargetKind(ABC):
     def start(self, **options: Any) -> Endpoint:
         """Start an endpoint. Raises TargetLost with what to do when it cannot."""
 
+    def encode(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings as the protocol can carry them. Raises UsageError for values of a wrong kind."""
+        return settings
+
     def state(self) -> str:
         """One word or line on whether it can be used now: ``ready``, or what is missing."""
         return "ready"

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
 
+from kernellab.errors import UsageError
+
 from .base import Endpoint, RuleInfo, TargetKind
 from .process import ProcessEndpoint
+
+
+def _numbered(value: Any, name: str) -> dict[int, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, int) for key in value):
+        raise UsageError(f"{name} has to be a dict with numbers as keys")
+    return value
+
+
+def _content(value: Any) -> str | int:
+    if isinstance(value, int):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
+    raise UsageError("device_memory: the values have to be bytes, or a number of zero bytes")
 
 
 class Sim(TargetKind):
@@ -17,7 +34,7 @@ class Sim(TargetKind):
 
     name = "sim"
     summary = "the built-in simulated NT kernel (no VM needed; the default)"
-    settings = frozenset({"seed", "processors", "pool_guard", "verifier"})
+    settings = frozenset({"seed", "processors", "pool_guard", "device_memory", "ports", "verifier"})
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,6 +53,19 @@ class Sim(TargetKind):
                 return spare
             spare.stop()
         return _spawn()
+
+    def encode(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Addresses become text, bytes base64."""
+        encoded = dict(settings)
+        if "device_memory" in encoded:
+            regions = _numbered(encoded["device_memory"], "device_memory")
+            encoded["device_memory"] = {f"{at:#x}": _content(v) for at, v in regions.items()}
+        if "ports" in encoded:
+            ports = _numbered(encoded["ports"], "ports")
+            if not all(isinstance(value, int) for value in ports.values()):
+                raise UsageError("ports: the values have to be whole numbers")
+            encoded["ports"] = {f"{at:#x}": value for at, value in ports.items()}
+        return encoded
 
     def warm(self) -> None:
         """Keep one started simulator at hand: the next :meth:`start` costs nothing."""

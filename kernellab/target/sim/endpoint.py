@@ -25,7 +25,7 @@ from . import hardware, verify
 from .commands import SystemCommands, parameters
 from .endpoint_devices import DeviceCommands
 from .exports import table
-from .fields import Usage
+from .fields import Usage, machine
 from .fields import integer as _int
 from .fields import raw as _bytes
 from .fields import rules as _rules
@@ -38,8 +38,7 @@ from .kernel.driver import NtFailure
 from .kernel.execution import Stopped
 from .kernel.io_client import StillPending
 from .kernel.kernel import UNITS, Kernel
-from .kernel.pool import GUARDS
-from .kernel.scheduler import MAX_PROCESSORS, Stuck
+from .kernel.scheduler import Stuck
 from .kernel.snapshot import Snapshot
 from .machine.pe import MAX_FILE
 from .output import Output
@@ -358,19 +357,9 @@ class Endpoint:
         return found
 
     def _reboot(self, request: dict[str, Any]) -> dict[str, Any]:
-        seed, processors = _int(request, "seed", 0), _int(request, "processors", 2)
-        if not 1 <= processors <= MAX_PROCESSORS:
-            raise Usage(f"'processors' has to be from 1 to {MAX_PROCESSORS}")
-        guard = str(request.get("pool_guard", "after"))
-        if guard not in GUARDS:
-            raise Usage(f"'pool_guard' has to be one of {', '.join(GUARDS)}")
+        settings = {**machine(request), "verifier": _rules(request)}
         self._tell_shutdown()
-        self._settings = {
-            "seed": seed,
-            "processors": processors,
-            "pool_guard": guard,
-            "verifier": _rules(request),
-        }
+        self._settings = settings
         self._files.clear()
         self._snapshots.clear()
         self._stopped, self._report = "", None

@@ -7,6 +7,9 @@ from typing import Any
 
 from . import verify
 from .kernel.io_request import MAX_TRANSFER
+from .kernel.physmem import MAX_DEVICE_MEMORY
+from .kernel.pool import GUARDS
+from .kernel.scheduler import MAX_PROCESSORS
 
 Fields = dict[str, Any]
 
@@ -75,3 +78,54 @@ def rules(request: dict[str, Any]) -> str | dict[str, bool]:
         if name not in names:
             raise Usage(f"there is no verifier rule {name!r}; there are: {', '.join(names)}")
     return value
+
+
+def machine(request: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a fresh machine, as the kernel takes them."""
+    processors = integer(request, "processors", 2)
+    if not 1 <= processors <= MAX_PROCESSORS:
+        raise Usage(f"'processors' has to be from 1 to {MAX_PROCESSORS}")
+    guard = request.get("pool_guard", "after")
+    if guard not in GUARDS:
+        raise Usage(f"'pool_guard' has to be one of {', '.join(GUARDS)}")
+    return {
+        "seed": integer(request, "seed", 0),
+        "processors": processors,
+        "pool_guard": guard,
+        "device_memory": _device_memory(request),
+        "ports": _ports(request),
+    }
+
+
+def _device_memory(request: dict[str, Any]) -> dict[int, bytes]:
+    regions, total = {}, 0
+    for address, value in _numbered(request, "device_memory", 1 << 52):
+        content = bytes(min(value, MAX_DEVICE_MEMORY + 1)) if isinstance(value, int) else None
+        try:
+            regions[address] = (
+                base64.b64decode(value, validate=True) if content is None else content
+            )
+        except (ValueError, TypeError):
+            raise Usage("'device_memory' has to have base64 or numbers as values") from None
+        total += len(regions[address])
+    if total > MAX_DEVICE_MEMORY:
+        raise Usage(f"'device_memory' has to have {MAX_DEVICE_MEMORY} bytes at most")
+    return regions
+
+
+def _ports(request: dict[str, Any]) -> dict[int, int]:
+    ports = dict(_numbered(request, "ports", 1 << 16))
+    if not all(isinstance(value, int) and 0 <= value < 1 << 32 for value in ports.values()):
+        raise Usage("'ports' has to have numbers of 32 bits as values")
+    return ports
+
+
+def _numbered(request: dict[str, Any], key: str, limit: int) -> list[tuple[int, Any]]:
+    value = request.get(key) or {}
+    try:
+        found = [(int(number, 0), content) for number, content in value.items()]
+    except (AttributeError, TypeError, ValueError):
+        raise Usage(f"{key!r} has to have numbers as keys") from None
+    if not all(0 <= number < limit for number, _ in found):
+        raise Usage(f"{key!r}: an address is out of range")
+    return found

@@ -25,15 +25,18 @@ from .ex_timers import ExTimers
 from .execution import Activity, Call, Context, Flow, GuestFault, Level, RaisedStatus, Steps
 from .irp import Irps
 from .locks import Locks
+from .lookaside import LookasideLists
 from .mdl import MdlManager
 from .module_list import ModuleList
 from .names import ObjectNames
 from .ob import Object, ObjectManager
 from .objects import Namespace
 from .paging import DriverPaging
+from .physmem import PhysicalMemoryManager
 from .pool import Pool
 from .process import ProcessManager
 from .scheduler import NEVER, Scheduler
+from .section import SectionManager
 from .system import SystemState
 from .thread import Dpc, Thread
 from .timers import Timers
@@ -77,6 +80,8 @@ class Kernel:
         processors: int = 2,
         seed: int = 0,
         pool_guard: str = "after",
+        device_memory: Mapping[int, bytes] | None = None,
+        ports: Mapping[int, int] | None = None,
     ) -> None:
         self.memory = Memory()
         self.emit = emit
@@ -91,6 +96,9 @@ class Kernel:
         self.pool = Pool(self.memory, pool_guard, seed)
         self.mdl = MdlManager(self)
         self.paging = DriverPaging(self)
+        self.physical = PhysicalMemoryManager(self, device_memory or {}, ports or {})
+        self.sections = SectionManager(self)
+        self.lookaside = LookasideLists(self)
         self.drivers: dict[str, Any] = {}
         #: IRPs, by address.
         self.irps = Irps()
@@ -106,6 +114,8 @@ class Kernel:
         self._addresses: dict[str, int] = {}
         self._next_stack = STACK_BASE
         self.cpu = Cpu(self.memory, STUBS_BASE)
+        self.cpu.read_port = self.physical.read_port
+        self.cpu.write_port = self.physical.write_port
         self._install()
         self.fresh_context = self.cpu.save()
         self.clock = Clock(self, processors)

@@ -92,6 +92,9 @@ class Cpu:
         self.irql = 0
         #: Called when guest code writes CR8 (the IRQL) inline, with the new level.
         self.on_irql: Callable[[int], None] = self._set_irql
+        #: What ``in`` and ``out`` do: by port and size in bytes.
+        self.read_port: Callable[[int, int], int] = lambda _port, size: (1 << 8 * size) - 1
+        self.write_port: Callable[[int, int, int], None] = lambda _port, _value, _size: None
         #: Set by the kernel when it wants the processor as soon as a call or CR8 write is done.
         self.attention = False
         self.value: Any = None

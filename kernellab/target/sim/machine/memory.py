@@ -229,8 +229,8 @@ class Memory(PhysicalMemory):
             self._put(slot, 0)
             if release and page.owned:
                 self.release(page.physical)
-            space = self.space if number < _USER_PAGES else self.system
-            counts = self._counts if space is self.system else space.counts
+            user = number < _USER_PAGES
+            space, counts = (self.space, self.space.counts) if user else (self.system, self._counts)
             counts[number >> 9] -= 1
             if not counts[number >> 9]:
                 self._empty[space.root, number >> 9] = space
@@ -242,13 +242,13 @@ class Memory(PhysicalMemory):
         """Find the empty leaf tables anew: a checkpoint was gone back to."""
         self._empty.clear()
         for space in self.spaces:
-            counts = self._counts if space is self.system else space.counts
+            counts = {**space.counts, **(self._counts if space is self.system else {})}
             self._empty.update({(space.root, k): space for k, n in counts.items() if not n})
 
     def _drop_empty(self) -> None:
         """Give back leaf tables that map nothing, since addresses are seldom used again."""
         for (_, key), space in self._empty.items():
-            kernel = space is self.system
+            kernel = key >= _USER_PAGES >> 9
             counts = self._counts if kernel else space.counts
             if counts.get(key, 1):
                 continue

@@ -44,7 +44,10 @@ class SpecialInstructions:
         self._ticks = 0
         #: Unicorn's hooks by the address of the instruction.
         self._hooks: dict[int, Any] = {}
-        engine.hook_add(uc.UC_HOOK_INSN, self._on_cpuid, None, 1, 0, x86.UC_X86_INS_CPUID)
+        add = engine.hook_add
+        add(uc.UC_HOOK_INSN, self._on_cpuid, None, 1, 0, x86.UC_X86_INS_CPUID)
+        add(uc.UC_HOOK_INSN, self._on_in, None, 1, 0, x86.UC_X86_INS_IN)
+        add(uc.UC_HOOK_INSN, self._on_out, None, 1, 0, x86.UC_X86_INS_OUT)
 
     def watch(self, address: int, code: bytes) -> None:
         """Give the instructions in ``code``, mapped at ``address``, that need it our meaning.
@@ -97,6 +100,12 @@ class SpecialInstructions:
         for name, value in zip(("rax", "rbx", "rcx", "rdx"), values, strict=True):
             engine.reg_write(REGISTERS[name], value)
         return 1
+
+    def _on_in(self, _engine: Any, port: int, size: int, _data: Any) -> int:
+        return self._cpu.read_port(port, size)
+
+    def _on_out(self, _engine: Any, port: int, size: int, value: int, _data: Any) -> None:
+        self._cpu.write_port(port, value, size)
 
     def _on_special(self, engine: Any, address: int, size: int, _data: Any) -> None:
         code = self._cpu.memory.try_read(address, size) or b""
