@@ -252,7 +252,12 @@ class Scheduler:
         return able
 
     def _contended(self, p: Processor) -> bool:
-        return p.thread is not None and bool(self.ready[p.thread.priority])
+        """Whether what runs there next has to share the processor with its equals."""
+        current = p.thread
+        best = self._next(p, -1 if current is None else current.priority)
+        if best is not None:
+            return len(self.ready[best.priority]) > 1
+        return current is not None and bool(self.ready[current.priority])
 
     def _next(self, p: Processor, above: int = -1, but: Sequence[Thread] = ()) -> Thread | None:
         """The first ready thread of the highest priority that may run there."""
