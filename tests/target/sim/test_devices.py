@@ -334,3 +334,14 @@ def test_two_drivers_do_not_meet(target: Target, devices: Path, faults: Path) ->
     first.unload()
     assert target.violations == []
     assert target.status()["drivers"] == []
+
+
+def test_more_than_a_request_can_hold(target: Target, devices: Path) -> None:
+    """It is refused here; the target does not notice."""
+    target.load(devices)
+    with target.open(MAIN) as device:
+        with pytest.raises(UsageError, match="more than"):
+            device.write(bytes(7 << 20))
+        with pytest.raises(UsageError):
+            device.read(5 << 20)
+        assert device.write(b"on") == 2

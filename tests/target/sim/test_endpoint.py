@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from kernellab import protocol
+from kernellab.target.sim.kernel.io_request import MAX_TRANSFER
 
 from .test_faults import SOURCE, marked
 
@@ -224,8 +225,56 @@ def test_over_long_line(wire: Wire) -> None:
     end = wire.start("hello")
     *replies, hello = wire.until(lambda m: m.get("reply") == end)
     assert hello["ok"]
-    assert replies
-    assert {reply["error"]["kind"] for reply in replies} == {"usage"}
+    assert [reply["error"]["kind"] for reply in replies] == ["usage"]
+
+
+def test_longest_transfers(wire: Wire, devices: Path) -> None:
+    """What the I/O manager takes fits into a line, there and back."""
+    assert wire.load(devices, "devices")["ok"]
+    handle = wire.ask("open", path=r"\\.\Devices")["handle"]
+    data = base64.b64encode(bytes(range(256)) * (MAX_TRANSFER // 256)).decode()
+    assert wire.ask("write", handle=handle, data=data)["information"] == MAX_TRANSFER
+    assert wire.ask("read", handle=handle, length=MAX_TRANSFER)["data"] == data
+    assert wire.kind("read", handle=handle, length=MAX_TRANSFER + 1) == "usage"
+    assert MAX_TRANSFER * 4 // 3 < protocol.MAX_LINE
+
+
+def test_an_answer_that_is_too_long(wire: Wire) -> None:
+    """It becomes an error of its own rather than a line that the client refuses."""
+    wire.send(b'{"command": "hello", "id": "' + b"x" * (protocol.MAX_LINE - 100) + b'"}\n')
+    reply = wire.next()
+    assert reply is not None
+    assert (reply["reply"], reply["error"]["kind"]) == (0, "unsupported")
+    assert wire.ask("hello")["ok"]
+
+
+@pytest.mark.parametrize(
+    "limits", [{"timeout": "soon"}, {"timeout": -1}, {"budget": 0.5}, {"timeout": float("inf")}]
+)
+def test_a_load_with_wrong_limits_loads_nothing(
+    wire: Wire, devices: Path, limits: dict[str, Any]
+) -> None:
+    wire.put("image", devices.read_bytes())
+    assert wire.kind("load", driver="devices", file="image", **limits) == "usage"
+    assert wire.ask("status")["drivers"] == []
+    assert wire.load(devices, "devices")["ok"]
+
+
+def test_wrong_fields_of_requests(wire: Wire, devices: Path) -> None:
+    assert wire.load(devices, "devices")["ok"]
+    wrong: list[Message] = [{"access": "x"}, {"share": "q"}, {"admin": 1}, {"access": 5}]
+    for fields in wrong:
+        assert wire.kind("open", path=r"\\.\Devices", **fields) == "usage"
+    handle = wire.ask("open", path=r"\\.\Devices")["handle"]
+    assert wire.kind("ioctl", handle=handle, code=0, data="", output="QQ==") == "usage"
+    assert wire.kind("read", handle=handle, length=1, asynchronous="yes") == "usage"
+    for command in ("poll", "result", "cancel"):
+        for number in (0, -1, "1", None):
+            assert wire.kind(command, request=number) == "usage"
+    sent = wire.ask("write", handle=handle, data="QQ==", asynchronous=True)
+    assert sent["done"]
+    assert wire.ask("result", request=sent["request"])["information"] == 1
+    assert wire.kind("result", request=sent["request"]) == "usage"  # it was taken
 
 
 def test_longest_line(wire: Wire) -> None:
