@@ -20,3 +20,9 @@ static __inline void __writecr8(unsigned __int64 value)
 {
     __asm__ volatile("movq %0, %%cr8" : : "r"(value) : "memory");
 }
+
+/* Newer than the headers. */
+#define POOL_FLAG_RAISE_ON_FAILURE 0x20ULL
+#define POOL_FLAG_NON_PAGED 0x40ULL
+#define POOL_FLAG_PAGED 0x100ULL
+void *__stdcall ExAllocatePool2(unsigned __int64 flags, unsigned __int64 size, unsigned long tag);

@@ -64,6 +64,7 @@ FAMILIES: Final = (
     "rtl",
     "rtl_exception",
     "rtl_oem",
+    "rtl_sizes",
     "rtl_security",
     "rtl_address",
     "rtl_version",

@@ -139,3 +139,12 @@ def test_short_names(guest: Any) -> None:
     many = names("something", 14)
     assert many[-1].endswith("~10") and len(many[-1]) == 8
     assert len(set(many)) == 14
+
+
+def test_sizes(guest: Any) -> None:
+    """WDK: "RtlAnsiStringToUnicodeSize macro (wdm.h)" and its kin: with the terminator."""
+    wide, ansi, oem = guest.unicode("fünf"), guest.counted("fünf".encode()), guest.counted(b"f\x81")
+    assert guest.call("RtlUnicodeStringToAnsiSize", wide) == 6
+    assert guest.call("RtlAnsiStringToUnicodeSize", ansi) == 10
+    assert guest.call("RtlUnicodeStringToOemSize", wide) == 5
+    assert guest.call("RtlOemStringToUnicodeSize", oem) == 6

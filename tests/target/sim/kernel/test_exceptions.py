@@ -93,6 +93,16 @@ CASES = {
     # WDK: "ExRaiseAccessViolation function (ntddk.h)", "ExRaiseDatatypeMisalignment function
     # (ntddk.h)", "RtlRaiseStatus function (ntifs.h)".
     "raisers": ["c0000005", "80000002", "c0000022"],
+    # WDK: "ProbeForRead function (wdm.h)", "ProbeForWrite function (wdm.h)", "MmProbeAndLockPages
+    # function (wdm.h)", "POOL_FLAGS".
+    "probes": [
+        "80000002",
+        "c0000005",
+        "ProbeForRead(&device, 0, 4) returned",
+        "c0000005",
+        "c0000005",
+        "c000009a",
+    ],
     # WDK: "Handling Exceptions": at DISPATCH_LEVEL as well, but for page faults.
     "dpc": ["dpc caught c0000094 at IRQL 2"],
     "thread": ["thread caught c0000005"],

@@ -283,6 +283,22 @@ static void test_raisers(void)
     }
 }
 
+#define CATCH(what) do { \
+        __try { what; say(#what " returned\n"); } \
+        __except (EXCEPTION_EXECUTE_HANDLER) { say("%08x\n", GetExceptionCode()); } } while (0)
+
+static void test_probes(void)
+{
+    PMDL mdl = IoAllocateMdl((PVOID)0x20000, 64, FALSE, FALSE, NULL);
+    CATCH(ProbeForRead((PVOID)0x20001, 4, 4));
+    CATCH(ProbeForRead(&device, 4, 4));
+    CATCH(ProbeForRead(&device, 0, 4));
+    CATCH(ProbeForWrite((PVOID)0x20000, 4, 4));
+    CATCH(MmProbeAndLockPages(mdl, UserMode, IoReadAccess));
+    CATCH(ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_RAISE_ON_FAILURE, 1ull << 40, 'tseT'));
+    IoFreeMdl(mdl);
+}
+
 static NTSTATUS lower(PDEVICE_OBJECT object, PIRP irp)
 {
     say("in the callee\n");
@@ -423,7 +439,7 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
 #define T(name) { #name, test_##name }
     T(read), T(write), T(divide), T(finally), T(search), T(continue), T(rethrow), T(nested),
     T(collided), T(return), T(loop), T(float), T(breakpoint), T(illegal), T(export), T(record),
-    T(raisers), T(dpc), T(thread), T(thread_unhandled), T(wait_in_filter), T(unhandled),
+    T(raisers), T(probes), T(dpc), T(thread), T(thread_unhandled), T(wait_in_filter), T(unhandled),
     T(unhandled_status), T(kernel_address), T(raised_irql), T(endless), T(call),
 };
 
