@@ -18,6 +18,7 @@ from .errors import (
     TargetTimeout,
     UsageError,
 )
+from .hardware import DeviceNode, add_device
 from .protocol import BugcheckEvent, DbgPrint, Event, State, Violation
 from .request import DeviceRequest, Result
 from .session import reply_bytes
@@ -116,6 +117,35 @@ class Driver:
     def open(self, path: str | None = None, *, timeout: float | None = None) -> DeviceHandle:
         r"""Open ``path``, or ``\\.\`` and this driver's name where none is given."""
         return self.target.open(path or rf"\\.\{self.name}", timeout=timeout)
+
+    def add_device(
+        self,
+        hardware_id: str | Sequence[str] = (),
+        *,
+        compatible_ids: Sequence[str] = (),
+        description: str = "",
+        interrupt: int = 0,
+        memory: Sequence[tuple[int, int]] = (),
+        ports: Sequence[tuple[int, int]] = (),
+        timeout: float | None = None,
+    ) -> DeviceNode:
+        """A Plug and Play device for this driver: its AddDevice is called, then it is started.
+
+        ``memory`` and ``ports`` are physical (start, length) ranges and ``interrupt`` a vector
+        (0x31 to 0xCF) that IRP_MN_START_DEVICE gives the driver as resources. Raises NtStatusError
+        where AddDevice or the start fails.
+        """
+        ids = (hardware_id,) if isinstance(hardware_id, str) else hardware_id
+        return add_device(
+            self,
+            hardware_ids=ids,
+            compatible_ids=compatible_ids,
+            description=description,
+            interrupt=interrupt,
+            memory=memory,
+            ports=ports,
+            timeout=timeout,
+        )
 
     def __repr__(self) -> str:
         lines = len(self.log.lines)

@@ -54,6 +54,8 @@ command        fields                                          reply
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
 ``error_log``                                                  ``entries``
+``device``     ``action node driver …`` (Plug and Play)        ``node instance state …``
+``wmi``        ``action guid``                                 ``blocks events instances``
 ``reboot``     ``seed processors pool_guard verifier``  (afresh)
 ``shutdown``   (reply, then the process ends)
 =============  ==============================================  ===========================
@@ -95,7 +97,7 @@ COMMANDS: Final = frozenset(
     (
         "hello put get dump load unload open close read write ioctl flush result poll cancel "
         "sleep snapshot restore forget "
-        "error_log key_read key_create key_delete value_set value_delete "
+        "error_log device wmi key_read key_create key_delete value_set value_delete "
         "spawn processes exit_process load_image start_thread exit_thread open_process "
         "status interrupt reboot shutdown"
     ).split()

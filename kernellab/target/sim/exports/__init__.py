@@ -75,13 +75,20 @@ FAMILIES: Final = (
     "rtl_convert",
     "crt",
     "dbg_callback",
+    "io_dma",
     "io_driver",
     "io_errorlog",
+    "io_pnp",
+    "io_pnp_notify",
+    "io_pnp_registry",
+    "io_wmi",
     "io_volume",
     "ke_bugcheck",
     "ke_misc",
     "crt_text",
     "crt_secure",
+    "pnp_bus",
+    "po",
 )
 
 

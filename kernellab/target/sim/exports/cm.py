@@ -260,24 +260,3 @@ def IoOpenDriverRegistryKey(
     attributes = Attributes(0, f"{SERVICES}\\{obj.name}\\Parameters", flags)
     opening = cm.Opening(k, attributes, DesiredAccess, k.caller(), True)
     return open_key(k, opening, DriverRegKey)
-
-
-@export(
-    "NTSTATUS IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevInstKeyType, "
-    "ACCESS_MASK DesiredAccess, PHANDLE DeviceRegKey)",
-    irql=PASSIVE_LEVEL,
-    simplified="no device here is the physical device object of a device node",
-)
-@ntstatus
-def IoOpenDeviceRegistryKey(
-    k: Kernel, DeviceObject: int, DevInstKeyType: int, DesiredAccess: int, DeviceRegKey: int
-) -> int:
-    """WDK: "IoOpenDeviceRegistryKey function (wdm.h)".
-
-    Only physical device objects that a bus driver has reported have such a key; for others the
-    page documents STATUS_INVALID_DEVICE_REQUEST.
-    """
-    k.ob.get(DeviceObject)
-    if DevInstKeyType & 3 not in (1, 2):
-        return const("STATUS_INVALID_PARAMETER")
-    return const("STATUS_INVALID_DEVICE_REQUEST")

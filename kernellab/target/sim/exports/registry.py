@@ -59,6 +59,7 @@ _TYPES: Final[Mapping[str, int]] = {
     **dict.fromkeys(
         (
             *("ULONG", "DWORD", "UINT32", "DEVICE_TYPE", "POOL_TYPE", "ACCESS_MASK", "LOGICAL"),
+            *("POWER_STATE", "POWER_STATE_TYPE", "DEVICE_RELATION_TYPE"),
             *("EVENT_TYPE", "KWAIT_REASON", "MEMORY_CACHING_TYPE", "unsigned"),
             *("CLONG", "TABLE_SEARCH_RESULT"),
             *("LOCK_OPERATION", "EX_POOL_PRIORITY", "SECTION_INHERIT", "MM_SYSTEMSIZE"),

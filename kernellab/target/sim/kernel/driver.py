@@ -240,6 +240,7 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
         )
     for device in k.objects.of(driver.name):
         _check_unused(k, device)
+    yield from k.pnp.remove_all(driver.name)
     yield from at_same_irql(k, Call(routine, (driver.object,)), "DriverUnload")
     # I/O work items reference their device objects, and those the driver.
     wait = k.workers.drain(driver.name)

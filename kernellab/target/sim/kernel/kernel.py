@@ -33,13 +33,17 @@ from .ob import Object, ObjectManager
 from .objects import Namespace
 from .paging import DriverPaging
 from .physmem import PhysicalMemoryManager
+from .pnp import PnpManager
+from .pnp_interface import Interface
 from .pool import Pool
+from .power import PowerState
 from .process import ProcessManager
 from .scheduler import NEVER, Scheduler
 from .section import SectionManager
 from .system import SystemState
 from .thread import Dpc, Thread
 from .timers import Timers
+from .wmi import WmiState
 from .workers import Workers
 
 #: Where things are; fixed, so that runs are the same. Windows randomises these at boot.
@@ -140,6 +144,11 @@ class Kernel:
         self.workers = Workers(self)
         self.ex_timers = ExTimers(self)
         self.system = SystemState()
+        self.pnp = PnpManager(self)
+        self.power = PowerState()
+        self.wmi = WmiState()
+        #: Device interfaces by name, see :mod:`.pnp_interface`.
+        self.interfaces: dict[str, Interface] = {}
         self.ps = ProcessManager(self)
         #: The flow of execution whose registers the CPU has.
         self.flow: Flow = self.ps.loader

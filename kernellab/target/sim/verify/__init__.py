@@ -38,6 +38,7 @@ _MODULES: Final = (
         "kernel_stack",
         "too_long",
     ),
+    *("pnp",),
 )
 
 
