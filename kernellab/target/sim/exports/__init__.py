@@ -78,6 +78,7 @@ FAMILIES: Final = (
     "io_dma",
     "io_driver",
     "io_errorlog",
+    "io_mount",
     "io_pnp",
     "io_pnp_notify",
     "io_pnp_registry",
@@ -89,6 +90,7 @@ FAMILIES: Final = (
     "crt_secure",
     "pnp_bus",
     "po",
+    "se",
 )
 
 

@@ -17,7 +17,7 @@ from .registry import APC_LEVEL, DISPATCH_LEVEL, PASSIVE_LEVEL, export
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
-_FILE_SYSTEM: Final = "IoRegisterFileSystem"
+FILE_SYSTEM: Final = "IoRegisterFileSystem"
 _WATCHER: Final = "IoRegisterFsRegistrationChange"
 
 
@@ -128,14 +128,14 @@ def IoRegisterFileSystem(k: Kernel, DeviceObject: int) -> Steps:
     device = Struct(k.memory, "DEVICE_OBJECT", DeviceObject)
     device["Flags"] &= ~const("DO_DEVICE_INITIALIZING")
     device["ReferenceCount"] += 1
-    k.callbacks.add(Registration(_FILE_SYSTEM, 0, k.caller(), cookie=DeviceObject))
+    k.callbacks.add(Registration(FILE_SYSTEM, 0, k.caller(), cookie=DeviceObject))
     yield from _tell_watchers(k, DeviceObject, active=True)
 
 
 @export("VOID IoUnregisterFileSystem(PDEVICE_OBJECT DeviceObject)", irql=PASSIVE_LEVEL)
 def IoUnregisterFileSystem(k: Kernel, DeviceObject: int) -> Steps:
     """WDK: "IoUnregisterFileSystem function (ntifs.h)"."""
-    registered = k.callbacks.find(_FILE_SYSTEM, cookie=DeviceObject)
+    registered = k.callbacks.find(FILE_SYSTEM, cookie=DeviceObject)
     if registered is not None:
         k.callbacks.remove(registered)
         Struct(k.memory, "DEVICE_OBJECT", DeviceObject)["ReferenceCount"] -= 1
@@ -167,7 +167,7 @@ def IoRegisterFsRegistrationChange(
 
 
 def _introduce(k: Kernel, watcher: Registration) -> Steps:
-    for known in reversed(k.callbacks.of(_FILE_SYSTEM)):
+    for known in reversed(k.callbacks.of(FILE_SYSTEM)):
         yield from k.callbacks.invoke(watcher, (known.cookie, 1), "a file system notification")
     return 0
 

@@ -70,7 +70,7 @@ _TYPES: Final[Mapping[str, int]] = {
     **dict.fromkeys(
         (
             *("ULONGLONG", "ULONG64", "SIZE_T", "ULONG_PTR", "KSPIN_LOCK", "POOL_FLAGS"),
-            *("size_t", "HANDLE", "PHYSICAL_ADDRESS", "KAFFINITY"),
+            *("size_t", "LUID", "HANDLE", "PHYSICAL_ADDRESS", "KAFFINITY"),
         ),
         8,
     ),
