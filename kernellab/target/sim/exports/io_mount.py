@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     irql=APC_LEVEL,
     simplified="the dialog is in the client's error_log, and is answered with Cancel at once",
 )
-def IoRaiseHardError(
-    k: Kernel, Irp: int, Vpb: int, RealDeviceObject: int
-) -> int | CompleteRequest:
+def IoRaiseHardError(k: Kernel, Irp: int, Vpb: int, RealDeviceObject: int) -> int | CompleteRequest:
     """WDK: "IoRaiseHardError function (ntddk.h)": in the end the IRP is completed as it is."""
     entry = Struct(k.memory, "IRP", Irp)
     if k.thread.id not in k.system.hard_errors_disabled:
@@ -47,9 +45,7 @@ def _control(k: Kernel, device: int, minor: str, about: str, vpb: int, other: in
             f"Parameters.{about}.DeviceObject": other,
         },
     )
-    request: Request = yield from steps(
-        SendIrp(k, None, io_device.top_of(k, device), spec, mode=0)
-    )
+    request: Request = yield from steps(SendIrp(k, None, io_device.top_of(k, device), spec, mode=0))
     return request.status
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _TAG: Final = int.from_bytes(b"Devi", "little")
 _EXCLUSIVE: Final = 8  # DO_EXCLUSIVE
+#: Kinds of device that volumes are mounted on: CD_ROM, DISK, TAPE, VIRTUAL_DISK.
+_VOLUMES: Final = frozenset((0x02, 0x07, 0x1F, 0x24))
 _DEFAULT_STACK: Final = 1
 #: IO_TYPE_DEVICE_OBJECT_EXTENSION
 _EXTENSION_TYPE: Final = 13
@@ -66,6 +68,11 @@ def create(
     entry["DeviceObjectExtension"] = inner
     if extension:
         entry["DeviceExtension"] = address + size
+    if kind in _VOLUMES:
+        device.vpb = entry["Vpb"] = k.pool.allocate(size_of("VPB"), _TAG)
+        vpb = Struct(k.memory, "VPB", device.vpb)
+        vpb["Type"], vpb["Size"] = const("IO_TYPE_VPB"), size_of("VPB")
+        vpb["RealDevice"] = address
     io_queue.initialize(k, entry.at("DeviceQueue"))
     more = Struct(k.memory, "DEVOBJ_EXTENSION", inner)
     more["Type"] = _EXTENSION_TYPE
@@ -76,7 +83,7 @@ def create(
 def free(k: Kernel, address: int) -> None:
     """Give the memory of a device object back."""
     device = k.objects.known.pop(address)
-    for block in (address, device.extension):
+    for block in (address, device.extension, device.vpb):
         if block in k.pool.live:
             k.pool.free(k.pool.live[block])
 
@@ -92,7 +99,11 @@ def delete(k: Kernel, device: Device) -> None:
             "call IoDetachDevice first",
         )
         detach(k, lower)
-    if entry["AttachedDevice"]:
+    if entry["AttachedDevice"] and entry["Flags"] & const("DO_BUS_ENUMERATED_DEVICE"):
+        # A bus driver deletes a PDO before the function driver detaches from it: it stays until
+        # then ("Removing a Device").
+        k.ob.reference(device.address)
+    elif entry["AttachedDevice"]:
         k.tell(
             "device-deleted-attached",
             "a device object was deleted while another is attached above it",
@@ -154,6 +165,9 @@ def detach(k: Kernel, lower: int) -> None:
     if upper:
         extension_of(k, upper)["AttachedTo"] = 0
         k.tell("device-detached", upper, lower)
+        known = k.objects.known.get(lower)
+        if known is not None and known.deleted:
+            k.ob.dereference(lower)
 
 
 def attached_to(k: Kernel, device: int) -> int:

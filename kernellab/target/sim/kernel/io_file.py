@@ -85,7 +85,7 @@ def open_file(k: Kernel, path: str, how: Open) -> Steps:
         raise NtFailure(
             "STATUS_ACCESS_DENIED", f"{path}: its security descriptor denies {who} this access"
         )
-    file = _make(k, device, path, rest, granted)
+    file = make(k, device, path, rest, granted)
     top = top_of(k, device.address)
     spec, block = _create_spec(k, file, how)
     sender = SendIrp(k, file, top, spec, mode=how.mode)
@@ -103,7 +103,8 @@ def open_file(k: Kernel, path: str, how: Open) -> Steps:
     return file
 
 
-def _make(k: Kernel, device: Device, path: str, rest: str, access: int) -> File:
+def make(k: Kernel, device: Device, path: str, rest: str, access: int) -> File:
+    """A file object on a device, with one reference; no driver has seen it yet."""
     size = size_of("FILE_OBJECT")
     address = k.pool.allocate(size + max(2, 2 * len(rest)), _FILE_TAG)
     if not address:
@@ -196,6 +197,7 @@ def _delete(k: Kernel, file: File) -> None:
     Struct(k.memory, "DEVICE_OBJECT", device.address)["ReferenceCount"] -= 1
     k.pool.free(k.pool.live[file.address])
     k.ob.dereference(device.address)
+    k.pnp.file_closed()
 
 
 def release(k: Kernel, file: File) -> Steps:

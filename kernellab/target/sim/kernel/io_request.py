@@ -47,6 +47,8 @@ class Spec:
     #: Which of the four transfer methods; reads and writes go by the device's flags.
     method: int = BUFFERED
     flags: int = 0
+    #: What IoStatus.Status says before any driver has seen it.
+    status: int = 0
 
 
 class SendIrp:
@@ -146,6 +148,7 @@ def build(k: Kernel, request: Request, device: int, spec: Spec, *, mode: int, wa
     record.thread = k.thread.object
     irp = Struct(k.memory, "IRP", record.address)
     irp["RequestorMode"] = mode
+    irp["IoStatus.Status"] = spec.status
     irp["Tail.Overlay.Thread"] = record.thread
     irp["Flags"] = spec.flags | (const("IRP_SYNCHRONOUS_API") if wait else 0)
     location = irps.next_location(k, irp)

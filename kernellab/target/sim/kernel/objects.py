@@ -32,6 +32,8 @@ class Device:
     acl: tuple[Ace, ...] | None = None
     #: The address of its DEVOBJ_EXTENSION.
     extension: int = 0
+    #: The address of its volume parameter block, where it is of a kind that has one.
+    vpb: int = 0
     #: Deleted; it stays while something refers to it.
     deleted: bool = False
 

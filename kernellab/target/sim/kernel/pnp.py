@@ -317,6 +317,12 @@ class PnpManager:
             yield from self.remove_now(node)
         return node
 
+    def file_closed(self) -> None:
+        """Devices that were pulled out go with the last file that was open on them."""
+        for node in self.nodes.values():
+            if node.state == "surprise removed" and not self._open(node):
+                self.later(Action("gone", node.pdo))
+
     def remove_now(self, node: DeviceNode) -> Steps:
         """IRP_MN_REMOVE_DEVICE, and the node goes."""
         from . import pnp_interface, pnp_notify
@@ -404,6 +410,8 @@ class PnpManager:
                     yield from enumerate_children(self._k, node)
                 elif action.what == "state" and node.state == "started":
                     yield from self._query_state(node)
+                elif action.what == "gone" and node.state == "surprise removed":
+                    yield from self.remove_now(node)
                 elif action.what == "eject":
                     yield from self.remove(node)
             except NtFailure:

@@ -428,6 +428,12 @@ unsafe fn control(device: *mut DEVICE_OBJECT, code: u32, file: *mut FILE_OBJECT)
                 let mut size = 0;
                 IoGetDeviceProperty(device, 0, 0, null_mut(), &mut size) as u64
             }
+            13 => keys(device),
+            14 => dma(device),
+            15 => IoWMIRegistrationControl(device, WMIREG_ACTION_REGISTER) as u64,
+            16 => IoWMIRegistrationControl(device, WMIREG_ACTION_DEREGISTER) as u64,
+            17 => wmi_event(POOL_FLAG_NON_PAGED),
+            18 => wmi_event(POOL_FLAG_PAGED),
             _ => u64::MAX,
         }
     }
@@ -447,8 +453,176 @@ unsafe extern "system" fn dispatch(device: *mut DEVICE_OBJECT, irp: *mut IRP) ->
     }
 }
 
+/// A 32-bit field of a WMI structure.
+unsafe fn put(at: *mut u8, offset: usize, value: u32) {
+    unsafe { at.add(offset).cast::<u32>().write_unaligned(value) };
+}
+
 unsafe extern "system" fn system_control(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    unsafe { skip(device, irp) }
+    unsafe {
+        let own = extension(device);
+        let here = location(irp);
+        let wmi = &(*here).Parameters.WMI;
+        let buffer = wmi.Buffer.cast::<u8>();
+        if wmi.ProviderId != device as usize {
+            return skip(device, irp);
+        }
+        println!("wmi {:#x}", (*here).MinorFunction);
+        match u32::from((*here).MinorFunction) {
+            IRP_MN_REGINFO_EX => {
+                // WMIREGINFOW with one WMIREGGUIDW.
+                if own.state == 0 {
+                    own.state = 1;
+                    put(buffer, 0, 5000);
+                    return finish(irp, STATUS_BUFFER_TOO_SMALL);
+                }
+                own.state = 0;
+                println!("room {}", wmi.BufferSize);
+                put(buffer, 0, 56);
+                put(buffer, 16, 1);
+                buffer.add(24).cast::<GUID>().write_unaligned(CLASS);
+                put(buffer, 44, 2);
+                (*irp).IoStatus.Information = 56;
+            }
+            IRP_MN_QUERY_ALL_DATA => {
+                // WNODE_ALL_DATA, two instances of four bytes.
+                let same = wmi.DataPath.cast::<GUID>().read_unaligned().data1 == CLASS.data1;
+                let flags = buffer.add(44).cast::<u32>().read();
+                put(buffer, 44, flags | 0x10);
+                put(buffer, 48, 64);
+                put(buffer, 52, 2);
+                put(buffer, 60, 4);
+                put(buffer, 64, 0x11);
+                put(buffer, 72, if same { 0x22 } else { 0 });
+                (*irp).IoStatus.Information = 76;
+            }
+            IRP_MN_ENABLE_EVENTS | IRP_MN_DISABLE_EVENTS => {}
+            _ => return skip(device, irp),
+        }
+        finish(irp, 0)
+    }
+}
+
+unsafe fn wmi_event(pool: u64) -> u64 {
+    unsafe {
+        let event = ExAllocatePool2(pool, 52, TAG).cast::<u8>();
+        put(event, 0, 52);
+        event.add(24).cast::<GUID>().write_unaligned(CLASS);
+        let bad = IoWMIWriteEvent(event.cast()) as u32;
+        put(event, 44, 8); // WNODE_FLAG_EVENT_ITEM
+        put(event, 48, 0xABCD);
+        u64::from(bad) | IoWMIWriteEvent(event.cast()) as u64
+    }
+}
+
+unsafe extern "system" fn gathered(
+    _: *mut DEVICE_OBJECT,
+    _: *mut IRP,
+    list: *mut SCATTER_GATHER_LIST,
+    context: *mut c_void,
+) {
+    unsafe {
+        let first = &(*list).Elements[0];
+        let irql = KeGetCurrentIrql();
+        println!("{} pieces, offset {:#x}, IRQL {irql}", (*list).NumberOfElements, first.Address & 0xFFF);
+        let total: u32 = (0..(*list).NumberOfElements as usize)
+            .map(|n| (&raw const (*list).Elements).cast::<SCATTER_GATHER_ELEMENT>().add(n).read().Length)
+            .sum();
+        println!("{total} bytes");
+        context.cast::<*mut SCATTER_GATHER_LIST>().write(list);
+    }
+}
+
+unsafe extern "system" fn channel(
+    _: *mut DEVICE_OBJECT,
+    _: *mut IRP,
+    registers: *mut c_void,
+    context: *mut c_void,
+) -> IO_ALLOCATION_ACTION {
+    unsafe { context.cast::<*mut c_void>().write(registers) };
+    DeallocateObjectKeepRegisters
+}
+
+unsafe fn dma(device: *mut DEVICE_OBJECT) -> u64 {
+    unsafe {
+        let mut described = DEVICE_DESCRIPTION::default();
+        described.Version = 1;
+        described.Master = 1;
+        described.ScatterGather = 1;
+        described.MaximumLength = 8192;
+        let mut registers = 0;
+        let pdo = extension(device).pdo;
+        let adapter = IoGetDmaAdapter(pdo, &described, &mut registers);
+        described.Master = 0;
+        let mut none = 0;
+        let slave = IoGetDmaAdapter(pdo, &described, &mut none);
+        let operations = &*(*adapter).DmaOperations;
+        let mut logical = 0;
+        let buffer = operations.AllocateCommonBuffer.unwrap()(adapter, 100, &mut logical, 1);
+        println!("{registers} {} {}", slave.is_null(), logical != 0 && logical & 0xFFF == 0);
+        operations.FreeCommonBuffer.unwrap()(adapter, 100, logical, buffer, 1);
+        let memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, 6000, TAG);
+        let mdl = IoAllocateMdl(memory, 6000, 0, 0, null_mut());
+        MmBuildMdlForNonPagedPool(mdl);
+        let mut list: *mut SCATTER_GATHER_LIST = null_mut();
+        let context = (&raw mut list).cast();
+        let mut size = 0;
+        let calculate = operations.CalculateScatterGatherList.unwrap();
+        calculate(adapter, mdl, memory, 6000, &mut size, null_mut());
+        let irql = KeRaiseIrqlToDpcLevel();
+        let get = operations.GetScatterGatherList.unwrap();
+        get(adapter, device, mdl, memory, 6000, Some(gathered), context, 1);
+        let first = (*list).Elements[0].Address;
+        operations.PutScatterGatherList.unwrap()(adapter, list, 1);
+        let own = ExAllocatePool2(POOL_FLAG_NON_PAGED, size as usize, TAG);
+        let build = operations.BuildScatterGatherList.unwrap();
+        build(adapter, device, mdl, memory, 6000, Some(gathered), context, 1, own, size);
+        let small = build(adapter, device, mdl, memory, 6000, Some(gathered), context, 1, own, 20);
+        let mut target = null_mut();
+        operations.BuildMdlFromScatterGatherList.unwrap()(adapter, list, mdl, &mut target);
+        let mut base: *mut c_void = null_mut();
+        let allocate = operations.AllocateAdapterChannel.unwrap();
+        allocate(adapter, device, 2, Some(channel), (&raw mut base).cast());
+        let mut length = 6000;
+        let map = operations.MapTransfer.unwrap();
+        let at = map(adapter, mdl, base, memory, &mut length, 1);
+        let flushed = operations.FlushAdapterBuffers.unwrap()(adapter, mdl, base, memory, 6000, 1);
+        operations.FreeMapRegisters.unwrap()(adapter, base, 2);
+        operations.FreeAdapterChannel.unwrap()(adapter);
+        KeLowerIrql(irql);
+        let alignment = operations.GetDmaAlignment.unwrap()(adapter);
+        println!("{small:x} {} {} {flushed} {alignment}", target == mdl, at == first);
+        println!("{}", length >= 6000 - 4096 && operations.ReadDmaCounter.is_none());
+        ExFreePoolWithTag(own, TAG);
+        IoFreeMdl(mdl);
+        ExFreePoolWithTag(memory, TAG);
+        operations.PutDmaAdapter.unwrap()(adapter);
+        0
+    }
+}
+
+unsafe fn keys(device: *mut DEVICE_OBJECT) -> u64 {
+    unsafe {
+        let own = extension(device);
+        let mut key = null_mut();
+        let mut name = *b"S\0e\0t\0";
+        let name = UNICODE_STRING { Length: 6, MaximumLength: 6, Buffer: name.as_mut_ptr().cast() };
+        let data = (&raw const CLASS).cast_mut().cast();
+        for kind in [PLUGPLAY_REGKEY_DEVICE, PLUGPLAY_REGKEY_DRIVER] {
+            let opened = IoOpenDeviceRegistryKey(own.pdo, kind, 0xF003F, &mut key);
+            let set = ZwSetValueKey(key, &name, 0, 3, data, 4);
+            println!("{opened:x} {set:x}");
+            ZwClose(key);
+        }
+        let opened = IoOpenDeviceInterfaceRegistryKey(&own.interface, 0xF003F, &mut key);
+        let set = ZwSetValueKey(key, &name, 0, 3, data, 4);
+        println!("{opened:x} {set:x}");
+        ZwClose(key);
+        let none = IoOpenDeviceInterfaceRegistryKey(&name, 0xF003F, &mut key) as u32;
+        let bad = IoOpenDeviceRegistryKey(device, PLUGPLAY_REGKEY_DEVICE, 1, &mut key) as u32;
+        println!("{none:x} {bad:x}");
+        0
+    }
 }
 
 unsafe extern "system" fn unload(_: *mut DRIVER_OBJECT) {
