@@ -13,12 +13,14 @@ import sys
 from .harness import Row
 from .kernel import kernel_rows
 from .notebook import notebook_rows
+from .pool import pool_rows
 from .simulator import simulator_rows
 from .sysroot import sysroot_rows
 
 GROUPS = {
     "notebook": notebook_rows,
     "sim": simulator_rows,
+    "pool": pool_rows,
     "kernel": kernel_rows,
     "sysroot": sysroot_rows,
 }

@@ -46,6 +46,7 @@ class DriverPaging:
                 self.unlock(section.address)
             self._k.memory.pageable.pop(section.address // PAGE, None)
             del self.sections[section.address]
+        self._k.cpu.veil.changed()
 
     def find(self, address: int) -> Section | None:
         """The section that holds an address."""
@@ -70,7 +71,7 @@ class DriverPaging:
                     pageable[section.address // PAGE] = section.pages
                 else:
                     pageable.pop(section.address // PAGE, None)
-        self._k.cpu.veil.lift()
+        self._k.cpu.veil.changed()
 
     def lock(self, address: int) -> int:
         """Lock the section that holds ``address``: its handle."""
@@ -84,7 +85,7 @@ class DriverPaging:
         section.locks += 1
         for frame in self._frames(section):
             self._k.memory.lock(frame)
-        self._k.cpu.veil.lift()
+        self._k.cpu.veil.changed()
         return section.address
 
     def unlock(self, handle: int) -> None:
@@ -99,7 +100,7 @@ class DriverPaging:
         section.locks -= 1
         for frame in self._frames(section):
             self._k.memory.unlock(frame)
-        self._k.cpu.veil.lift()
+        self._k.cpu.veil.changed()
 
     def _frames(self, section: Section) -> list[int]:
         first = section.address // PAGE

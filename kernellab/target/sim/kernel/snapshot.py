@@ -59,12 +59,12 @@ class Snapshot:
         self._contexts: list[Any] = []
         self._special = k.cpu.special.state()
         self._state = self._pickle({name: _contents(r) for name, r in self._roots.items()})
-        k.cpu.veil.lift()
+        k.cpu.veil.changed()
         self._memory = Checkpoint(k.memory)
 
     def restore(self, k: Kernel) -> None:
         """Bring the machine back: memory, processors, objects, time."""
-        k.cpu.veil.lift()
+        k.cpu.veil.changed()
         changed = self._memory.restore(k.memory)
         for name, contents in _Loader(self._state, self._load).load().items():
             _fill(self._roots[name], contents)

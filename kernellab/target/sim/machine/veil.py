@@ -12,7 +12,6 @@ Pages that are locked (MmProbeAndLockPages, MmLockPagableCodeSection) stay in re
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Final
 
 from .memory import Memory, MemoryFault
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 PAGED_START: Final = 0xFFFF_B800_0000_0000
 PAGED_END: Final = 0xFFFF_B880_0000_0000
 
-_U64 = struct.Struct("<Q")
 _PRESENT, _ACCESSED = 1, 0x20
 _FRAME: Final = 0x000F_FFFF_FFFF_F000
 _PAGED_SLOT: Final = 8 * (PAGED_START >> 39 & 0x1FF)
@@ -35,35 +33,52 @@ class Veil:
 
     def __init__(self, cpu: Cpu) -> None:
         self._cpu = cpu
-        self._memory = cpu.memory
+        self._memory = memory = cpu.memory
         #: Whether it is away now.
         self.drawn = False
-        #: The entries that were changed, by their physical addresses.
-        self._entries: list[int] = []
+        #: Physical memory in words of 8 bytes: page table entries by their number.
+        self._words = memoryview(memory.ram).cast("Q")
+        #: The first entry of the table of paged pool: 0 as long as there never was any.
+        self._paged = (self._words[memory.root + _PAGED_SLOT >> 3] & _FRAME) >> 3
+        #: The entries to change, and what they were found for.
+        self._targets: list[int] = []
+        self._found_for: object = None
+        #: Those that are changed now.
+        self._hidden: list[int] = []
+        self._checks = self._check
 
     def sync(self) -> None:
         """Draw or lift it as the IRQL says."""
-        if self._cpu.irql > 1:
-            self._memory.check = self._check
-            if self._draw(self._cpu.root):
-                self._cpu.flush()
-        else:
+        if self._cpu.irql <= 1:
             self.lift()
-
-    def _draw(self, root: int) -> bool:
-        """Take it away in the tables at ``root``; whether the CPU must forget what it cached."""
-        ram = self._memory.ram
+            return
         self.drawn = True
-        flush = False
-        slots = [root + _PAGED_SLOT] if self._paged_used(root) else []
-        slots += [root + 8 * slot for slot in self._memory.space.slots]
-        for entry in (*slots, *self._sections()):
-            (value,) = _U64.unpack_from(ram, entry)
-            if value & _PRESENT:
-                flush = flush or bool(value & _ACCESSED)
-                _U64.pack_into(ram, entry, value & ~(_PRESENT | _ACCESSED))
-                self._entries.append(entry)
-        return flush
+        self._memory.check = self._checks
+        words, flush = self._words, False
+        now = self._cpu.root, len(self._memory.space.slots), words[self._paged] != 0
+        if now != self._found_for:
+            self._found_for = now
+            self._targets = self._find(*now)
+        for index in self._targets:
+            entry = words[index]
+            if entry & _PRESENT:
+                if entry & _ACCESSED:
+                    flush = True
+                words[index] = entry & ~(_PRESENT | _ACCESSED)
+                self._hidden.append(index)
+        if flush:
+            self._cpu.flush()
+
+    def _find(self, root: int, _slots: int, paged: bool) -> list[int]:
+        memory = self._memory
+        entries = [root + _PAGED_SLOT] if paged else []
+        entries += (root + 8 * slot for slot in memory.space.slots)
+        for first, count in memory.pageable.items():
+            for number in range(first, first + count):
+                page = memory.pages.get(number)
+                if page is not None and page.physical not in memory.locked:
+                    entries.append(memory.leaf_entry(number))
+        return [entry >> 3 for entry in entries]
 
     def lift(self) -> None:
         """Bring it back, until the CPU runs again or the IRQL is raised.
@@ -76,17 +91,21 @@ class Veil:
 
     def open(self) -> None:
         """Bring it back for the CPU, until the IRQL was below DISPATCH_LEVEL."""
-        ram = self._memory.ram
-        for entry in self._entries:
-            (value,) = _U64.unpack_from(ram, entry)
-            if value:
-                _U64.pack_into(ram, entry, value | _PRESENT)
-        self._entries.clear()
+        words = self._words
+        for index in self._hidden:
+            if words[index]:
+                words[index] |= _PRESENT
+        self._hidden.clear()
+
+    def changed(self) -> None:
+        """Other sections are pageable, or locked, than before."""
+        self.lift()
+        self._found_for = None
 
     def hides_locked(self, address: int) -> bool:
         """Whether a page fault is in memory that was hidden with the rest and must not be."""
         page = self._memory.page(address)
-        return bool(self._entries) and page is not None and page.physical in self._memory.locked
+        return bool(self._hidden) and page is not None and page.physical in self._memory.locked
 
     def _check(self, address: int, access: str) -> None:
         """An access by the kernel on a driver's behalf, see :attr:`.Memory.check`."""
@@ -94,22 +113,6 @@ class Veil:
             page = self._memory.page(address)
             if page is not None and page.physical not in self._memory.locked:
                 raise MemoryFault(address, access)
-
-    def _paged_used(self, root: int) -> bool:
-        """Whether there has ever been an allocation of paged pool."""
-        ram = self._memory.ram
-        (entry,) = _U64.unpack_from(ram, root + _PAGED_SLOT)
-        return bool(_U64.unpack_from(ram, entry & _FRAME)[0])
-
-    def _sections(self) -> list[int]:
-        memory = self._memory
-        entries = []
-        for first, count in memory.pageable.items():
-            for number in range(first, first + count):
-                page = memory.pages.get(number)
-                if page is not None and page.physical not in memory.locked:
-                    entries.append(memory.leaf_entry(number))
-        return entries
 
 
 def pageable(memory: Memory, address: int) -> bool:
