@@ -157,6 +157,8 @@ STOPS: dict[str, tuple[str, tuple[int, ...], list[str]]] = {
         (0xC0000005,),
         ["thread caught c0000005"],
     ),
+    # "Bug Check 0x1E: KMODE_EXCEPTION_NOT_HANDLED": the same.
+    "dpc_unhandled": ("KMODE_EXCEPTION_NOT_HANDLED", (0xC0000094,), ["filter at IRQL 2"]),
     # "Bug Check 0x50: PAGE_FAULT_IN_NONPAGED_AREA": "cannot be protected by try-except".
     "kernel_address": ("PAGE_FAULT_IN_NONPAGED_AREA", (0xFFFF_C123_4567_8000, 0), []),
     # "Bug Check 0xD1: DRIVER_IRQL_NOT_LESS_OR_EQUAL": the address, the IRQL.

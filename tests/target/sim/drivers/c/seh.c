@@ -330,6 +330,22 @@ static void test_dpc(void)
     KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
 }
 
+static VOID NTAPI dpc_unhandled(PKDPC dpc, PVOID context, PVOID a, PVOID b)
+{
+    __try {
+        say("divided %d\n", divide(zero));
+    } __except (say("filter at IRQL %d\n", KeGetCurrentIrql()), EXCEPTION_CONTINUE_SEARCH) {
+    }
+}
+
+static void test_dpc_unhandled(void)
+{
+    static KDPC dpc;
+    KeInitializeDpc(&dpc, dpc_unhandled, NULL);
+    KeInsertQueueDpc(&dpc, NULL, NULL);
+    KeFlushQueuedDpcs();
+}
+
 static VOID NTAPI thread_routine(PVOID context)
 {
     __try {
@@ -439,7 +455,7 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
 #define T(name) { #name, test_##name }
     T(read), T(write), T(divide), T(finally), T(search), T(continue), T(rethrow), T(nested),
     T(collided), T(return), T(loop), T(float), T(breakpoint), T(illegal), T(export), T(record),
-    T(raisers), T(probes), T(dpc), T(thread), T(thread_unhandled), T(wait_in_filter), T(unhandled),
+    T(raisers), T(probes), T(dpc), T(dpc_unhandled), T(thread), T(thread_unhandled), T(wait_in_filter), T(unhandled),
     T(unhandled_status), T(kernel_address), T(raised_irql), T(endless), T(call),
 };
 
