@@ -108,9 +108,16 @@ def test_classes(guest: Any) -> None:
                 assert bool(guest.call(name, code)) == test(chr(code)), (name, code)
 
 
+COPIES = (
+    ("strcpy_s", "strcat_s", "strncpy_s", "strncat_s"),
+    ("wcscpy_s", "wcscat_s", "wcsncpy_s", "wcsncat_s"),
+)
+
+
 def test_secure_copies(guest: Any) -> None:
     for wide in (False, True):
-        p, put = ("wcs", guest.wide) if wide else ("str", guest.text)
+        copy, append, copy_some, append_some = COPIES[wide]
+        put = guest.wide if wide else guest.text
         unit = 2 if wide else 1
         code = "utf-16-le" if wide else "ascii"
         target = guest.put(b"\xaa" * 6 * unit)
@@ -118,22 +125,22 @@ def test_secure_copies(guest: Any) -> None:
         def got(length: int, *, at: int = target, unit: int = unit, code: str = code) -> str:
             return str(guest.read(at, length * unit).decode(code))
 
-        assert guest.call(f"{p}cpy_s", target, 6, put("abc")) == 0
+        assert guest.call(copy, target, 6, put("abc")) == 0
         assert got(4) == "abc\0"
-        assert guest.call(f"{p}cat_s", target, 6, put("de")) == 0
+        assert guest.call(append, target, 6, put("de")) == 0
         assert got(6) == "abcde\0"
-        assert guest.call(f"{p}cat_s", target, 6, put("f")) == ERANGE
+        assert guest.call(append, target, 6, put("f")) == ERANGE
         assert got(1) == "\0"
-        assert guest.call(f"{p}cpy_s", target, 6, put("toolong")) == ERANGE
-        assert guest.call(f"{p}cpy_s", target, 6, 0) == EINVAL
-        assert guest.call(f"{p}cpy_s", 0, 6, put("a")) == EINVAL
-        assert guest.call(f"{p}ncpy_s", target, 6, put("abcdefgh"), 3) == 0
+        assert guest.call(copy, target, 6, put("toolong")) == ERANGE
+        assert guest.call(copy, target, 6, 0) == EINVAL
+        assert guest.call(copy, 0, 6, put("a")) == EINVAL
+        assert guest.call(copy_some, target, 6, put("abcdefgh"), 3) == 0
         assert got(4) == "abc\0"
-        assert guest.call(f"{p}ncat_s", target, 6, put("defgh"), 2) == 0
+        assert guest.call(append_some, target, 6, put("defgh"), 2) == 0
         assert got(6) == "abcde\0"
-        assert guest.call(f"{p}ncpy_s", target, 6, put("abcdefgh"), TRUNCATE) == STRUNCATE
+        assert guest.call(copy_some, target, 6, put("abcdefgh"), TRUNCATE) == STRUNCATE
         assert got(6) == "abcde\0"
-        assert guest.call(f"{p}ncpy_s", target, 6, put("abcdefgh"), 6) == ERANGE
+        assert guest.call(copy_some, target, 6, put("abcdefgh"), 6) == ERANGE
 
 
 def test_secure_blocks(guest: Any) -> None:
