@@ -78,7 +78,7 @@ def IoGetCurrentProcess(k: Kernel) -> int:
 _NOT_ATTACHED, _SAME = 0, 1
 
 
-@export("VOID KeStackAttachProcess(PRKPROCESS PROCESS, PRKAPC_STATE ApcState)", irql=DISPATCH_LEVEL)
+@export("VOID KeStackAttachProcess(PRKPROCESS PROCESS, PRKAPC_STATE ApcState)", irql=APC_LEVEL)
 def KeStackAttachProcess(k: Kernel, PROCESS: int, ApcState: int) -> None:
     """WDK: "KeStackAttachProcess function (ntifs.h)"; "Bug Check 0x5"."""
     thread = k.thread
@@ -104,7 +104,7 @@ def KeStackAttachProcess(k: Kernel, PROCESS: int, ApcState: int) -> None:
     k.tell("process-attached", thread, target)
 
 
-@export("VOID KeUnstackDetachProcess(PRKAPC_STATE ApcState)", irql=DISPATCH_LEVEL)
+@export("VOID KeUnstackDetachProcess(PRKAPC_STATE ApcState)", irql=APC_LEVEL)
 def KeUnstackDetachProcess(k: Kernel, ApcState: int) -> None:
     """WDK: "KeUnstackDetachProcess function (ntifs.h)"."""
     thread = k.thread

@@ -291,6 +291,21 @@ class MdlManager(MdlMapper):
             self._k.memory.unlock(frame)
         self._k.tell("mdl-unlocked", lock)
 
+    def process_ended(self, process: Process) -> None:
+        """What is mapped in it goes with it; what is locked of it must not be.
+
+        WDK: "Bug Check 0x76: PROCESS_HAS_LOCKED_PAGES".
+        """
+        pages = sum(len(lock.frames) for lock in self.locked_by(process))
+        if pages:
+            raise BugCheck(
+                *("PROCESS_HAS_LOCKED_PAGES", 0, process.object, pages),
+                message=f"{process.name} ended while {pages} of its pages were locked: a driver "
+                "did not call MmUnlockPages, or completed no request.",
+            )
+        for mapping in [m for m in self.mappings.values() if m.process is process]:
+            self.forget(mapping)
+
     def locked_by(self, process: Process) -> list[Lock]:
         """What is locked of a process's memory: for bug check PROCESS_HAS_LOCKED_PAGES."""
         return [lock for lock in self.locks.values() if lock.process is process]

@@ -114,8 +114,10 @@ def finish(k: Kernel, process: Process) -> None:
     """Once its last thread is gone: handles are closed, who waits for the process goes on."""
     if process.exited and not process.threads and not process.finished:
         process.finished = True
+        k.mdl.process_ended(process)
         k.ob.close_all(process.pid)
         k.dispatcher.signal(process.object, 1)
+        k.sections.process_ended(process)
         process.vm.clear()
         k.ob.dereference(process.object)
 

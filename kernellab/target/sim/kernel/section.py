@@ -126,6 +126,11 @@ class SectionManager:
         process.vm.remove(region)
         self._k.ob.dereference(region.payload)
 
+    def process_ended(self, process: Process) -> None:
+        """Its views go with it."""
+        for region in [r for r in process.vm.regions.values() if r.kind == "view"]:
+            self.unmap(process, region.base)
+
     # -- system space -----------------------------------------------------------------------------
 
     def map_in_system(self, obj: Object, offset: int, size: int, owner: str) -> tuple[int, int]:

@@ -25,6 +25,7 @@ _MODULES: Final = (
         "leak_pool",
         "leak_io",
         "leak_mdl",
+        "leak_memory",
         "leak_object",
         "leak_thread",
     ),

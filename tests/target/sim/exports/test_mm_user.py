@@ -8,6 +8,7 @@ import pytest
 
 from kernellab.target.sim.kernel.bugcheck import BugCheck
 from kernellab.target.sim.kernel.execution import Call, RaisedStatus
+from kernellab.target.sim.kernel.programs import PspExitProcess
 from kernellab.target.sim.kernel.structs import const
 from kernellab.target.sim.kernel.uservm import GRANULARITY, PROBE_LIMIT, UserMemory
 from kernellab.target.sim.machine.memory import PAGE, MemoryFault
@@ -350,3 +351,41 @@ def test_locking_memory_of_another_process(guest: Guest) -> None:
 def test_current_process(client: Client) -> None:
     """WDK: "IoGetCurrentProcess function (ntddk.h)"."""
     assert client.call("IoGetCurrentProcess") == client.k.ps.client.object
+
+
+def test_a_process_ends_with_locked_pages(guest: Guest) -> None:
+    """WDK: "Bug Check 0x76: PROCESS_HAS_LOCKED_PAGES"."""
+    process = guest.k.ps.create_process("brief.exe")
+    mdl = guest.call("IoAllocateMdl", process.vm.allocate(5000), 5000, 0, 0, 0)
+    guest.call("MmProbeAndLockProcessPages", mdl, process.object, 1, 0)
+    with pytest.raises(BugCheck) as info:
+        guest.k.run(PspExitProcess(guest.k, process, 0), "PspExitProcess")
+    assert info.value.name == "PROCESS_HAS_LOCKED_PAGES"
+    assert info.value.parameters == (0, process.object, 2, 0)
+
+
+def test_what_is_mapped_in_a_process_goes_with_it(guest: Guest) -> None:
+    process = guest.k.ps.create_process("brief.exe")
+    mdl = guest.call("IoAllocateMdl", guest.room(16), 16, 0, 0, 0)
+    guest.call("MmBuildMdlForNonPagedPool", mdl)
+    state = guest.room(48)
+    section = guest.k.sections.create(PAGE, const("PAGE_READWRITE"), "")
+
+    def activity() -> Generator[Call, int, int]:
+        for name, arguments in (
+            ("KeStackAttachProcess", (process.object, state)),
+            ("MmMapLockedPages", (mdl, 1)),
+            ("KeUnstackDetachProcess", (state,)),
+        ):
+            guest.k.memory.set_u64(DRIVER + 0x28, guest.k.stub_of(name))
+            yield Call(DRIVER, arguments)
+        return 0
+
+    guest.k.run(activity(), "test")
+    guest.k.sections.map(section, process, 0, 0, 0, const("PAGE_READWRITE"))
+    assert len(guest.k.mdl.mappings) == 1
+    assert section.references == 2
+    guest.k.run(PspExitProcess(guest.k, process, 0), "PspExitProcess")
+    assert guest.k.mdl.mappings == {}
+    assert section.references == 1
+    guest.call("IoFreeMdl", mdl)

@@ -173,3 +173,27 @@ def test_mdl_freed_locked(breaks: Check) -> None:
         "ExFreePoolWithTag(p.cast(), TAG);"
     )
     assert found.only.rule == "mdl-freed-locked" and found.shows()
+
+
+def test_leak_contiguous_memory(breaks: Check) -> None:
+    """WDK: "MmFreeContiguousMemory function (wdm.h)"."""
+    found = breaks(
+        "let p = MmAllocateContiguousMemory(9000, -1); // @bad\n"
+        "if !bad() { MmFreeContiguousMemory(p); }"
+    )
+    assert found.only.rule == "leak-memory" and found.shows()
+    assert "3 pages of contiguous memory" in found.only.message
+
+
+def test_leak_view(breaks: Check) -> None:
+    """WDK: "MmMapViewInSystemSpace function (ntifs.h)"."""
+    found = breaks(
+        _EVENT + "let mut size: i64 = 8192;\n"
+        "ZwCreateSection(&mut h, 0xF001F, &a, &mut size as *mut i64 as _, 4, 0x8000000, null_mut()"
+        ");let mut object = null_mut();"
+        "ObReferenceObjectByHandle(h, 0xF001F, 0 as _, 0, &mut object, null_mut()); ZwClose(h);"
+        "let mut base = null_mut(); let mut length = 0usize;\n"
+        "MmMapViewInSystemSpace(object, &mut base, &mut length); // @bad\n"
+        "ObfDereferenceObject(object as _); if !bad() { MmUnmapViewInSystemSpace(base); }"
+    )
+    assert found.only.rule == "leak-memory" and found.shows()
