@@ -15,8 +15,7 @@ class LeakMemory(Rule):
 
     name = "leak-memory"
     summary = (
-        "contiguous memory, mapped device memory, a view or a lookaside list was not given back "
-        "before the driver was unloaded"
+        "contiguous or device memory, a view or a lookaside list was left behind by the driver"
     )
     page = "MmFreeContiguousMemory function; MmUnmapIoSpace function; Using Lookaside Lists"
 

@@ -168,34 +168,52 @@ def test_device_memory_unmapped_badly(device: Guest, size: int, twice: bool, kin
     assert (name, parameters[:2]) == ("SYSTEM_PTE_MISUSE", (kind, at))
 
 
-@pytest.mark.parametrize(
-    ("kind", "size"), [("UCHAR", 1), ("USHORT", 2), ("ULONG", 4), ("ULONG64", 8)]
-)
-def test_registers(device: Guest, kind: str, size: int) -> None:
+#: Reading, writing, reading and writing many, of each size in bytes.
+REGISTERS = {
+    1: "READ_REGISTER_UCHAR WRITE_REGISTER_UCHAR "
+    "READ_REGISTER_BUFFER_UCHAR WRITE_REGISTER_BUFFER_UCHAR",
+    2: "READ_REGISTER_USHORT WRITE_REGISTER_USHORT "
+    "READ_REGISTER_BUFFER_USHORT WRITE_REGISTER_BUFFER_USHORT",
+    4: "READ_REGISTER_ULONG WRITE_REGISTER_ULONG "
+    "READ_REGISTER_BUFFER_ULONG WRITE_REGISTER_BUFFER_ULONG",
+    8: "READ_REGISTER_ULONG64 WRITE_REGISTER_ULONG64 "
+    "READ_REGISTER_BUFFER_ULONG64 WRITE_REGISTER_BUFFER_ULONG64",
+}
+PORTS = {
+    1: "READ_PORT_UCHAR WRITE_PORT_UCHAR READ_PORT_BUFFER_UCHAR WRITE_PORT_BUFFER_UCHAR",
+    2: "READ_PORT_USHORT WRITE_PORT_USHORT READ_PORT_BUFFER_USHORT WRITE_PORT_BUFFER_USHORT",
+    4: "READ_PORT_ULONG WRITE_PORT_ULONG READ_PORT_BUFFER_ULONG WRITE_PORT_BUFFER_ULONG",
+}
+
+
+@pytest.mark.parametrize(("size", "names"), REGISTERS.items())
+def test_registers(device: Guest, size: int, names: str) -> None:
     """WDK: "READ_REGISTER_ULONG function (wdm.h)" and its kind: UCHAR, USHORT, ULONG64."""
+    read, write, read_many, write_many = names.split()
     at = device.call("MmMapIoSpace", DEVICE, 64, 0)
     first = int.from_bytes(bytes(range(size)), "little")
-    assert device.call(f"READ_REGISTER_{kind}", at) == first
-    device.call(f"WRITE_REGISTER_{kind}", at + size, first + 1)
-    assert device.call(f"READ_REGISTER_{kind}", at + size) == first + 1
+    assert device.call(read, at) == first
+    device.call(write, at + size, first + 1)
+    assert device.call(read, at + size) == first + 1
     buffer = device.room(4 * size)
-    device.call(f"READ_REGISTER_BUFFER_{kind}", at, buffer, 4)
+    device.call(read_many, at, buffer, 4)
     assert device.read(buffer, 4 * size) == device.read(at, 4 * size)
     device.k.memory.write(buffer, b"\x11" * 4 * size)
-    device.call(f"WRITE_REGISTER_BUFFER_{kind}", at + 8, buffer, 3)
+    device.call(write_many, at + 8, buffer, 3)
     assert device.read(at + 8, 3 * size + 1) == b"\x11" * 3 * size + bytes([8 + 3 * size])
 
 
-@pytest.mark.parametrize(("kind", "size"), [("UCHAR", 1), ("USHORT", 2), ("ULONG", 4)])
-def test_ports(guest: Guest, kind: str, size: int) -> None:
+@pytest.mark.parametrize(("size", "names"), PORTS.items())
+def test_ports(guest: Guest, size: int, names: str) -> None:
     """WDK: "READ_PORT_UCHAR function (wdm.h)" and its kind; nothing there reads as all ones."""
-    assert guest.call(f"READ_PORT_{kind}", 0x3F8) == (1 << 8 * size) - 1
-    guest.call(f"WRITE_PORT_{kind}", 0x3F8, 0x12)
-    assert guest.call(f"READ_PORT_{kind}", 0x3F8) == 0x12
+    read, write, read_many, write_many = names.split()
+    assert guest.call(read, 0x3F8) == (1 << 8 * size) - 1
+    guest.call(write, 0x3F8, 0x12)
+    assert guest.call(read, 0x3F8) == 0x12
     buffer = guest.put(bytes(range(3 * size)))
-    guest.call(f"WRITE_PORT_BUFFER_{kind}", 0x2F8, buffer, 3)
+    guest.call(write_many, 0x2F8, buffer, 3)
     last = bytes(range(2 * size, 3 * size))
-    guest.call(f"READ_PORT_BUFFER_{kind}", 0x2F8, buffer, 2)
+    guest.call(read_many, 0x2F8, buffer, 2)
     assert guest.read(buffer, 2 * size) == 2 * last
 
 
