@@ -26,9 +26,11 @@ from .template import DRIVER, Template, load_template, member_path
 CELL: Final = "cell"
 
 _NO_STD: Final = "#![no_std]"
-#: Links the framework (its panic handler and allocator) where the source never names it.
-#: It comes after the source's end, where it moves no line.
+#: Links the framework (its panic handler and allocator) where the source never names it; where
+#: it has a panic handler of its own, the bindings, which bring what the compiler calls.
+#: Either comes after the source's end, where it moves no line.
 _FRAMEWORK: Final = "\nextern crate windows_kernel_rs as _;\n"
+_BINDINGS: Final = "\nextern crate windows_kernel_sys as _;\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ def write_crate(
         raise UsageError(f"line {line} of the source has a character that is not text") from None
     before = "" if "no_std" in crate_attributes(source) else _NO_STD
     used = words(source)
-    after = "" if used & {"windows_kernel_rs", "panic_handler"} else _FRAMEWORK
+    linked = _BINDINGS if "panic_handler" in used else _FRAMEWORK
+    after = "" if "windows_kernel_rs" in used else linked
     manifest = tomli_w.dumps(_manifest(name, file_name, dependencies, loaded))
     files = {"Cargo.toml": manifest, file_name: f"{before}{source}{after}"}
     key = hashlib.sha256(json.dumps([loaded.digest, name, files]).encode()).hexdigest()

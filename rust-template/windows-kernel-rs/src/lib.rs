@@ -23,7 +23,7 @@
 //!
 //! Linking this crate also brings what every Rust driver needs: a global allocator on the
 //! nonpaged pool ([`pool`]), a panic handler that prints and then bug-checks ([`panic`]), and
-//! the symbols the compiler expects. A driver may define `DriverEntry` itself and use only that.
+//! with [`sys`] the routines that the compiler calls. A driver may define `DriverEntry` itself and use only that.
 
 #![no_std]
 
@@ -34,15 +34,11 @@ pub extern crate alloc;
 extern crate std;
 
 pub mod error;
-#[cfg(any(all(windows, not(test)), all(test, target_arch = "x86_64")))]
-mod memory;
 pub mod module;
 pub mod panic;
 pub mod pool;
 pub mod prelude;
 pub mod print;
-#[cfg(all(windows, not(test)))]
-mod runtime;
 pub mod string;
 
 pub use error::{Error, Result, check};

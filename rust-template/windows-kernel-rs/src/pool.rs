@@ -89,6 +89,10 @@ fn allocate(size: usize, zeroed: bool) -> *mut u8 {
 /// The allocator; see the [module](self).
 pub struct PoolAllocator;
 
+#[cfg(all(windows, not(test)))]
+#[global_allocator]
+static ALLOCATOR: PoolAllocator = PoolAllocator;
+
 /// Where in a block a larger alignment starts, leaving room for the block's address before it.
 fn align_inside(block: usize, align: usize) -> usize {
     (block + size_of::<usize>()).next_multiple_of(align)

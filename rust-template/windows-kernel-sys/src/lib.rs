@@ -5,6 +5,9 @@
 //!   kernel mode: no import library and no WDK is needed to link;
 //! - [`inline`]: what the metadata lacks, by hand: inline functions, macros, exported variables.
 //!
+//! Linking this crate also brings what the compiler expects of a C library: memory routines and
+//! the like, for what nothing else defines.
+//!
 //! Names, parameters and rules (which IRQL, who frees) are those of the WDK's documentation.
 //! Nothing here is safe to call but a few constant functions.
 
@@ -26,9 +29,15 @@ pub mod base;
 
 pub mod inline;
 
+#[cfg(any(all(windows, not(test)), all(test, target_arch = "x86_64")))]
+mod memory;
+
 #[allow(missing_docs, non_snake_case, clippy::all)]
 #[rustfmt::skip]
 pub mod ntoskrnl;
+
+#[cfg(all(windows, not(test)))]
+mod runtime;
 
 pub use base::*;
 pub use inline::*;

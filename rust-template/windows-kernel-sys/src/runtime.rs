@@ -8,17 +8,11 @@
 use core::arch::global_asm;
 
 use crate::memory;
-use crate::pool::PoolAllocator;
 
-#[global_allocator]
-static ALLOCATOR: PoolAllocator = PoolAllocator;
-
-/// The compiler refers to this symbol wherever floating point is used.
-///
-/// Every driver holds it, and with it the linker reads the offers below: they must stay in one
-/// module.
-#[unsafe(no_mangle)]
-static _fltused: i32 = 0;
+/// What makes the linker read this module's object file, and with it the offers below: they must
+/// stay in one module. It costs every driver this byte.
+#[used]
+static ANCHOR: u8 = 0;
 
 /// `offer!(name => function)`. In assembly, since what Rust names `no_mangle` a driver exports;
 /// in a section of its own, which the linker leaves out where nobody calls it.
@@ -42,6 +36,8 @@ offer!("memset" => memory::memset);
 offer!("memcmp" => memory::memcmp);
 offer!("strlen" => memory::strlen);
 offer!("__CxxFrameHandler3" => continue_search);
+// A mark, which the compiler names wherever floating point is used: nobody calls or reads it.
+offer!("_fltused" => continue_search);
 
 /// The exception handler of `alloc`'s functions, which are compiled to unwind: a driver's panics
 /// do not, and for anything else this is `ExceptionContinueSearch`, "not mine".
