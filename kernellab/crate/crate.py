@@ -17,6 +17,7 @@ from typing import Any, Final
 import tomli_w
 
 from ..errors import UsageError
+from .cargo_config import cargo_config
 from .dependencies import Dependency
 from .names import validate_name
 from .rust_source import Impl, crate_attributes, impl_blocks, words
@@ -70,7 +71,7 @@ def write_crate(
     magic's own line blanked. ``#![no_std]`` is put at the front of line 1 where the source
     does not have it. ``dependencies`` are registry crates (see :mod:`.dependencies`).
     ``template`` replaces the package's template; with ``root`` the whole workspace is written
-    there as well, to be opened in an editor.
+    there as well, to be opened in an editor and built with plain cargo.
 
     Raises UsageError for a name, file name or dependency that cannot be used, and BuildError
     when the template is damaged.
@@ -165,7 +166,8 @@ def _manifest(
 
 def _write(crate: Crate, root: Path) -> None:
     try:
-        for path, content in crate.template.files():
+        config = (".cargo/config.toml", cargo_config(root).encode())
+        for path, content in (*crate.template.files(), config):
             target = root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)

@@ -94,6 +94,7 @@ def test_members_come_without_tests_and_their_crates(template: Path, tmp_path: P
     assert manifest["dependencies"] == {"windows-kernel-sys": {"workspace": True}}
     files = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
     assert files == {
+        ".cargo/config.toml",
         "Cargo.toml",
         "cell",
         "windows-kernel-rs/Cargo.toml",
