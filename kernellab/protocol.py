@@ -43,6 +43,10 @@ command        fields                                          reply
 ``key_delete`` ``path timeout``  (and all below it)
 ``value_set``  ``path name type data timeout``
 ``value_delete`` ``path name timeout``
+``file_read``  ``path offset length``                          ``data size``
+``file_write`` ``path offset data``  (made anew from 0 on)
+``file_delete`` ``path``
+``file_list``  ``path``                                        ``entries``
 ``spawn``      ``name command_line parent timeout``            ``pid name parent threads``
 ``processes``                                                  ``processes``
 ``exit_process`` ``pid code timeout``
@@ -98,6 +102,7 @@ COMMANDS: Final = frozenset(
         "hello put get dump load unload open close read write ioctl flush result poll cancel "
         "sleep snapshot restore forget "
         "error_log device wmi key_read key_create key_delete value_set value_delete "
+        "file_read file_write file_delete file_list "
         "spawn processes exit_process load_image start_thread exit_thread open_process "
         "status interrupt reboot shutdown"
     ).split()

@@ -11,13 +11,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from .errors import NtStatusError
+from .errors import NtStatusError, UsageError
+from .session import reply_bytes
 
 _SZ, _EXPAND_SZ, _BINARY, _DWORD, _MULTI_SZ, _QWORD = 1, 2, 3, 4, 7, 11
 _TEXT: Final = (_SZ, _EXPAND_SZ)
-_NOT_FOUND: Final = 0xC0000034
+_NOT_FOUND, _NO_PATH = 0xC0000034, 0xC000003A
+#: Bytes of a file in one request.
+_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,70 @@ class Registry:
         return self[rf"HKLM\SYSTEM\CurrentControlSet\Services\{driver}\Parameters"]
 
 
+class Files(MutableMapping[str, bytes]):
+    r"""Files of the target's volume by their paths: ``files[r"C:\Lab\x.bin"] = b"…"``.
+
+    Folders are made where they are missing. ``in`` and ``[]`` take any path; iteration goes
+    through all files. Raises KeyError for a file that is not there, NtStatusError for the rest.
+    """
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def list(self, folder: str = "C:\\") -> list[dict[str, Any]]:
+        """What is in a folder: ``name``, ``folder`` (whether it is one) and ``size`` of each."""
+        return list(self._system.call("file_list", path=folder)["entries"])
+
+    def __getitem__(self, path: str) -> bytes:
+        content = b""
+        while True:
+            try:
+                reply = self._system.call(
+                    "file_read", path=path, offset=len(content), length=_CHUNK
+                )
+            except NtStatusError as error:
+                if error.status & 0xFFFFFFFF in (_NOT_FOUND, _NO_PATH):
+                    raise KeyError(path) from None
+                raise
+            content += reply_bytes(reply)
+            if len(content) >= reply["size"]:
+                return content
+
+    def __setitem__(self, path: str, content: bytes) -> None:
+        for offset in range(0, max(len(content), 1), _CHUNK):
+            chunk = bytes(content[offset : offset + _CHUNK])
+            self._system.call("file_write", path=path, offset=offset, data=chunk)
+
+    def __delitem__(self, path: str) -> None:
+        try:
+            self._system.call("file_delete", path=path)
+        except NtStatusError as error:
+            if error.status & 0xFFFFFFFF in (_NOT_FOUND, _NO_PATH):
+                raise KeyError(path) from None
+            raise
+
+    def __iter__(self) -> Iterator[str]:
+        left = ["C:"]
+        while left:
+            folder = left.pop()
+            for entry in self.list(f"{folder}\\"):
+                path = f"{folder}\\{entry['name']}"
+                if entry["folder"]:
+                    left.append(path)
+                else:
+                    yield path
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def folder(path: object) -> str:
+    """The ``files`` option of ``connect``, checked: a folder of this computer."""
+    if not isinstance(path, str | Path) or not Path(path).is_dir():
+        raise UsageError(f"files={path!r} is no folder")
+    return str(Path(path).resolve())
+
+
 class Process:
     """A program on the target: what drivers see of one. Its own code is not run."""
 
@@ -220,6 +288,11 @@ class System:
     def registry(self) -> Registry:
         """The registry, as a program on the machine has it."""
         return Registry(self)
+
+    @property
+    def files(self) -> Files:
+        """The files of the volume C:, which drivers have too."""
+        return Files(self)
 
     def spawn(
         self, name: str, *, command_line: str = "", parent: Process | int | None = None

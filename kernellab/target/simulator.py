@@ -34,7 +34,9 @@ class Sim(TargetKind):
 
     name = "sim"
     summary = "the built-in simulated NT kernel (no VM needed; the default)"
-    settings = frozenset({"seed", "processors", "pool_guard", "device_memory", "ports", "verifier"})
+    settings = frozenset(
+        {"seed", "processors", "pool_guard", "device_memory", "ports", "verifier", "files"}
+    )
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

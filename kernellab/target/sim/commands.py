@@ -5,11 +5,12 @@ Each is what a program in the client's process would do, and is seen by drivers 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
 from .fields import Usage, integer, raw, size, text
-from .kernel import cm_client, programs
+from .kernel import cm_client, fs_client, programs
 from .kernel.kernel import Kernel
 from .kernel.thread import Thread
 
@@ -36,6 +37,10 @@ class SystemCommands:
             "key_delete": self._key_delete,
             "value_set": self._value_set,
             "value_delete": self._value_delete,
+            "file_read": self._file_read,
+            "file_write": self._file_write,
+            "file_delete": self._file_delete,
+            "file_list": self._file_list,
             "spawn": self._spawn,
             "processes": self._processes,
             "exit_process": self._exit_process,
@@ -73,6 +78,27 @@ class SystemCommands:
         )
         self._run(request, activity, "NtDeleteValueKey")
         return {}
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def _file_read(self, request: Request) -> Request:
+        content, whole = fs_client.read(
+            *(self._kernel(), text(request, "path"), integer(request, "offset", 0)),
+            size(request, "length"),
+        )
+        return {"data": base64.b64encode(content).decode(), "size": whole}
+
+    def _file_write(self, request: Request) -> Request:
+        offset = integer(request, "offset", 0)
+        fs_client.write(self._kernel(), text(request, "path"), offset, raw(request))
+        return {}
+
+    def _file_delete(self, request: Request) -> Request:
+        fs_client.delete(self._kernel(), text(request, "path"))
+        return {}
+
+    def _file_list(self, request: Request) -> Request:
+        return {"entries": fs_client.listing(self._kernel(), text(request, "path"))}
 
     # -- processes ------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from .kernel.bugcheck import BugCheck, Report
 from .kernel.crash_dump import crash_dump
 from .kernel.driver import NtFailure
 from .kernel.execution import Stopped
+from .kernel.fs_host import FolderError
 from .kernel.io_client import StillPending
 from .kernel.kernel import UNITS, Kernel
 from .kernel.scheduler import Stuck
@@ -363,7 +364,10 @@ class Endpoint:
         self._files.clear()
         self._snapshots.clear()
         self._stopped, self._report = "", None
-        self._kernel = self._boot()
+        try:
+            self._kernel = self._boot()
+        except FolderError as error:
+            raise Usage(str(error)) from None
         return {}
 
     def _shutdown(self, _: dict[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def machine(request: dict[str, Any]) -> dict[str, Any]:
         "pool_guard": guard,
         "device_memory": _device_memory(request),
         "ports": _ports(request),
+        "files": text(request, "files") if "files" in request else "",
     }
 
 

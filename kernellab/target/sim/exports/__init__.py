@@ -52,6 +52,7 @@ FAMILIES: Final = (
     "cm",
     "cm_callback",
     "rtl_registry",
+    "zw_file",
     "mm",
     "mm_mdl",
     "mm_user",

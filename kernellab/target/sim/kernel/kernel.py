@@ -23,6 +23,7 @@ from .driver import NtFailure
 from .events import Bus
 from .ex_timers import ExTimers
 from .execution import Activity, Call, Context, Flow, GuestFault, Level, RaisedStatus, Steps
+from .fs import OpenFile, Volume
 from .irp import Irps
 from .locks import Locks
 from .lookaside import LookasideLists
@@ -86,6 +87,7 @@ class Kernel:
         pool_guard: str = "after",
         device_memory: Mapping[int, bytes] | None = None,
         ports: Mapping[int, int] | None = None,
+        files: str = "",
     ) -> None:
         self.memory = Memory()
         self.emit = emit
@@ -130,6 +132,7 @@ class Kernel:
         self.names = ObjectNames(self)
         self.callbacks = Callbacks(self)
         self.cm = ConfigurationManager(self)
+        self.files = Volume(self, files)
         #: Registrations by the address that the driver unregisters them by.
         self.registrations: dict[int, Registration] = {}
         #: What ObRegisterCallbacks registered, by what it is unregistered by.
@@ -249,6 +252,8 @@ class Kernel:
         """An object's full name, also that of keys and files; empty where it has none."""
         if isinstance(obj.payload, KeyBody):
             return obj.payload.node.path
+        if isinstance(obj.payload, OpenFile):
+            return self.names.path_of(self.files.device) + obj.payload.node.path
         return self.names.path_of(obj)
 
     def image_loaded(self, path: str, pid: int, base: int, size: int) -> Steps:
