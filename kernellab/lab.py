@@ -37,7 +37,7 @@ from .hardware import Hardware
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .session import RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
-from .system import PlainValue, System, encode_parameters, folder
+from .system import PlainValue, System, encode_parameters
 from .target import registry
 from .target.base import Endpoint
 from .verifier import VerifierSetting, checked
@@ -87,8 +87,6 @@ class Target(Hardware, System):
         self._kind = registry.get(name)
         self._settings = {n: v for n, v in options.items() if n in self._kind.settings}
         self._options = {n: v for n, v in options.items() if n not in self._settings}
-        if "files" in self._settings:
-            self._settings["files"] = folder(self._settings["files"])
         if "verifier" in self._settings:
             self._settings["verifier"] = checked(self._settings["verifier"])
         self._settings = self._kind.encode(self._settings)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from .errors import NtStatusError, UsageError
+from .errors import NtStatusError
 from .session import reply_bytes
 
 _SZ, _EXPAND_SZ, _BINARY, _DWORD, _MULTI_SZ, _QWORD = 1, 2, 3, 4, 7, 11
@@ -226,13 +225,6 @@ class Files(MutableMapping[str, bytes]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def folder(path: object) -> str:
-    """The ``files`` option of ``connect``, checked: a folder of this computer."""
-    if not isinstance(path, str | Path) or not Path(path).is_dir():
-        raise UsageError(f"files={path!r} is no folder")
-    return str(Path(path).resolve())
 
 
 class Process:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from kernellab.errors import UsageError
@@ -57,8 +58,13 @@ class Sim(TargetKind):
         return _spawn()
 
     def encode(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Addresses become text, bytes base64."""
+        """Addresses become text, bytes base64; the folder of files is made absolute."""
         encoded = dict(settings)
+        if "files" in encoded:
+            folder = encoded["files"]
+            if not isinstance(folder, str | Path) or not Path(folder).is_dir():
+                raise UsageError(f"files={folder!r} is no folder")
+            encoded["files"] = str(Path(folder).resolve())
         if "device_memory" in encoded:
             regions = _numbered(encoded["device_memory"], "device_memory")
             encoded["device_memory"] = {f"{at:#x}": _content(v) for at, v in regions.items()}
