@@ -62,9 +62,9 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
     to 64), ``pool_guard`` (the side of small pool allocations where a stray access faults at once:
     ``after`` unless given, ``before``, or ``mixed``, which lets the seed decide),
     ``device_memory`` (``{physical address: bytes, or how many zero bytes}``, for MmMapIoSpace),
-    ``ports`` (``{number: value}``, for READ_PORT_UCHAR and its kind) and ``verifier``:
-    ``"off"``, or which rules are off, such as ``{"leak-pool": False}`` (``kernellab rules`` lists
-    them). Raises UsageError for an unknown name or option and TargetLost when the target cannot be
+    ``ports`` (``{number: value}``, for READ_PORT_UCHAR and its kind), ``files`` (a folder whose
+    files drivers find in ``C:``) and ``verifier``: ``"off"``, or which rules are off, such as
+    ``{"leak-pool": False}`` (``kernellab rules`` lists them). Raises UsageError for an unknown name or option and TargetLost when the target cannot be
     started.
     """
     return Target(name, timeout=timeout, **options)
