@@ -64,8 +64,8 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
     ``device_memory`` (``{physical address: bytes, or how many zero bytes}``, for MmMapIoSpace),
     ``ports`` (``{number: value}``, for READ_PORT_UCHAR and its kind), ``files`` (a folder whose
     files drivers find in ``C:``) and ``verifier``: ``"off"``, or which rules are off, such as
-    ``{"leak-pool": False}`` (``kernellab rules`` lists them). Raises UsageError for an unknown name or option and TargetLost when the target cannot be
-    started.
+    ``{"leak-pool": False}`` (``kernellab rules`` lists them). Raises UsageError for an unknown name
+    or option and TargetLost when the target cannot be started.
     """
     return Target(name, timeout=timeout, **options)
 
