@@ -248,10 +248,13 @@ def test_who_asks(target: Target, pending: Path) -> None:
 
 
 def test_flush_and_shutdown(pending: Path) -> None:
-    """WDK: "IRP_MJ_FLUSH_BUFFERS"; "IoRegisterShutdownNotification function (wdm.h)"."""
+    """WDK: "IRP_MJ_FLUSH_BUFFERS"; "IoRegisterShutdownNotification function (wdm.h)".
+
+    "IoRegisterLastChanceShutdownNotification function (wdm.h)": told a second time, at the end.
+    """
     with kernellab.connect("sim") as target:
         driver = target.load(pending)
         with target.open(NAME) as device:
             device.flush()
         target.reboot()
-        assert driver.log.lines == ["flush", "cleanup 1", "close 1", "shutdown"]
+        assert driver.log.lines == ["flush", "cleanup 1", "close 1", "shutdown", "shutdown"]

@@ -93,6 +93,7 @@ pub unsafe extern "system" fn DriverEntry(
         }
         (*device).Flags |= DO_BUFFERED_IO;
         assert!(IoRegisterShutdownNotification(device) == 0);
+        assert!(IoRegisterLastChanceShutdownNotification(device) == 0);
         with(NAME, |name| with(LINK, |link| IoCreateSymbolicLink(link, name)))
     }
 }
