@@ -118,3 +118,48 @@ def test_symbolic_links_of_the_host_lead_nowhere(tmp_path: Path) -> None:
     assert (outside / "secret").read_bytes() == b"secret"
     assert (folder / "link").is_symlink()
     assert (folder / "file").is_symlink()
+
+
+def test_a_driver_opens_a_device_by_name(
+    target: Target, build_driver: Build, devices: Path
+) -> None:
+    """WDK: "ZwCreateFile function (wdm.h)", "ZwDeviceIoControlFile function (ntifs.h)"."""
+    reverse = 0x22 << 16 | 0x800 << 2
+    body = f"""
+    let (status, handle) = open("\\\\??\\\\Devices", 3, 1);
+    println!("{{status}}");
+    let mut block: IO_STATUS_BLOCK = core::mem::zeroed();
+    let (null, none) = (core::ptr::null_mut(), core::ptr::null());
+    let mut b = *b"abcdef";
+    println!("{{}} {{}}", ZwWriteFile(handle, null, None, null, &mut block, b.as_ptr().cast(), 6,
+        none, core::ptr::null()), block.Information);
+    b = [0; 6];
+    println!("{{}} {{}} {{}}", ZwReadFile(handle, null, None, null, &mut block,
+        b.as_mut_ptr().cast(), 4, &0, core::ptr::null()), block.Information,
+        core::str::from_utf8(&b[..4]).unwrap());
+    println!("{{}} {{}} {{}}", ZwDeviceIoControlFile(handle, null, None, null, &mut block,
+        {reverse}, b.as_ptr().cast(), 4, b.as_mut_ptr().cast(), 4), block.Information,
+        core::str::from_utf8(&b[..4]).unwrap());
+    println!("{{:08x}}", ZwDeviceIoControlFile(handle, null, None, null, &mut block, 0x229FFC,
+        null, 0, null, 0) as u32);
+    println!("{{}}", ZwClose(handle));
+    """
+    driver = target.load(devices)
+    opener = target.load(build_driver("opener", f"unsafe {{ {body} }}", extra=_EXTRA).sys)
+    assert next(d for d in target.status()["devices"] if d["driver"] == driver.name)["handles"] == 0
+    opener.unload()
+    lines = ["0", "0 6", "0 4 abcd", "0 4 dcba", "c0000010", "0", "bye"]
+    assert list(opener.log.lines) == lines
+    driver.unload()
+    assert target.violations == []
+
+
+def test_a_device_that_is_not_there(target: Target, build_driver: Build) -> None:
+    """WDK: "ZwCreateFile function (wdm.h)": the device's own directory is searched."""
+    body = """
+    println!("{:08x}", open("\\\\Device\\\\Nothing", 3, 1).0 as u32);
+    println!("{:08x}", open("\\\\KernelObjects", 3, 1).0 as u32);
+    """
+    driver = target.load(build_driver("seeker", body, extra=_EXTRA).sys)
+    driver.unload()
+    assert list(driver.log.lines) == ["c0000034", "c0000024", "bye"]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from ..kernel.attributes import handle_target
 from ..kernel.cm_service import CmCloseHandle, is_watched_key
 from ..kernel.execution import Steps
+from ..kernel.io_client import close_handle
+from ..kernel.io_file import File
 from ..kernel.ob import CURRENT_PROCESS, CURRENT_THREAD, HandleEntry, Object
 from ..kernel.ob_notify import Asked, open_watched
 from ..kernel.obtypes import type_of
@@ -243,6 +245,8 @@ def _close(k: Kernel, handle: int, name: str) -> int | Steps:
     entry = k.ob.find(handle, pid)
     if entry is not None and is_watched_key(k, entry.object):
         return CmCloseHandle(k, handle, pid)
+    if entry is not None and isinstance(entry.object.payload, File):
+        return close_handle(k, entry.object.payload, handle, pid)
     if not k.ob.close(handle, pid):
         k.tell("bad-handle", f"{name} was given {handle:#x}, which is no open handle")
         return const("STATUS_INVALID_HANDLE")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ..kernel import fs_info, fs_service
+from ..kernel import fs_info, fs_service, io_kernel
 from ..kernel.attributes import Attributes, handle_target, open_handle, read_attributes
 from ..kernel.driver import NtFailure
+from ..kernel.execution import Steps
 from ..kernel.fs import OpenFile
 from ..kernel.fs_service import Create
+from ..kernel.io_file import File
+from ..kernel.io_finish import Request
 from ..kernel.structs import Struct, const, place, read_unicode_string
 from .ke_wait import interval
 from .registry import PASSIVE_LEVEL, export, ntstatus
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
 _LONGEST: Final = 16 << 20
-_FILES_ONLY: Final = r"files of \??\C: only"
+_FILES: Final = r"files are those of \??\C: only"
+_WAITS: Final = "requests to devices are waited for, also without FILE_SYNCHRONOUS_IO_…"
 _NO_APC: Final = "APC routines are refused; the handle's access is checked as a program's is"
 
 
@@ -36,8 +40,14 @@ def _file(k: Kernel, handle: int) -> OpenFile:
     return payload
 
 
-def create(k: Kernel, out: int, attributes: Attributes, block: int, how: Create, owner: str) -> int:
-    """Open or create a file, and tell the caller its handle."""
+def _create(
+    k: Kernel, out: int, attributes: Attributes, block: int, how: Create, owner: str
+) -> Steps:
+    """Open or create a file or a device, and tell the caller its handle."""
+    if io_kernel.is_device(k, attributes):
+        handle = yield from io_kernel.open_device(k, attributes, how, owner)
+        k.memory.set_u64(out, handle)
+        return _finish(k, block, 0, const("FILE_OPENED"))
     start, path = fs_service.locate(k, attributes)
     obj, information = fs_service.create(k, start, path, how, owner)
     handle = open_handle(k, obj, how.access, attributes, owner)
@@ -52,7 +62,7 @@ def create(k: Kernel, out: int, attributes: Attributes, block: int, how: Create,
     "PLARGE_INTEGER AllocationSize, ULONG FileAttributes, ULONG ShareAccess, "
     "ULONG CreateDisposition, ULONG CreateOptions, PVOID EaBuffer, ULONG EaLength)",
     irql=PASSIVE_LEVEL,
-    simplified=_FILES_ONLY + "; no streams, no security",
+    simplified=_FILES + "; no streams, no security",
 )
 @ntstatus
 def ZwCreateFile(
@@ -68,13 +78,13 @@ def ZwCreateFile(
     CreateOptions: int,
     EaBuffer: int,
     EaLength: int,
-) -> int:
+) -> int | Steps:
     """WDK: "ZwCreateFile function (wdm.h)"."""
     if EaBuffer:
         return const("STATUS_EAS_NOT_SUPPORTED")
     attributes = read_attributes(k, ObjectAttributes)
     how = Create(DesiredAccess, FileAttributes, ShareAccess, CreateDisposition, CreateOptions)
-    return create(k, FileHandle, attributes, IoStatusBlock, how, k.caller())
+    return _create(k, FileHandle, attributes, IoStatusBlock, how, k.caller())
 
 
 @export(
@@ -84,7 +94,7 @@ def ZwCreateFile(
     "ULONG CreateOptions, PVOID EaBuffer, ULONG EaLength, ULONG CreateFileType, "
     "PVOID InternalParameters, ULONG Options)",
     irql=PASSIVE_LEVEL,
-    simplified=_FILES_ONLY + "; no streams, no security; Options are ignored",
+    simplified=_FILES + "; no streams, no security; Options are ignored",
 )
 @ntstatus
 def IoCreateFile(
@@ -103,7 +113,7 @@ def IoCreateFile(
     CreateFileType: int,
     InternalParameters: int,
     Options: int,
-) -> int:
+) -> int | Steps:
     """WDK: "IoCreateFile function (wdm.h)": CreateFileTypeNone only."""
     if CreateFileType or InternalParameters:
         return const("STATUS_INVALID_PARAMETER")
@@ -111,7 +121,7 @@ def IoCreateFile(
         return const("STATUS_EAS_NOT_SUPPORTED")
     attributes = read_attributes(k, ObjectAttributes)
     how = Create(DesiredAccess, FileAttributes, ShareAccess, Disposition, CreateOptions)
-    return create(k, FileHandle, attributes, IoStatusBlock, how, k.caller())
+    return _create(k, FileHandle, attributes, IoStatusBlock, how, k.caller())
 
 
 @export(
@@ -119,7 +129,7 @@ def IoCreateFile(
     "POBJECT_ATTRIBUTES ObjectAttributes, PIO_STATUS_BLOCK IoStatusBlock, ULONG ShareAccess, "
     "ULONG OpenOptions)",
     irql=PASSIVE_LEVEL,
-    simplified=_FILES_ONLY,
+    simplified=_FILES,
 )
 @ntstatus
 def ZwOpenFile(
@@ -130,11 +140,28 @@ def ZwOpenFile(
     IoStatusBlock: int,
     ShareAccess: int,
     OpenOptions: int,
-) -> int:
+) -> Steps:
     """WDK: "ZwOpenFile function (wdm.h)"."""
     attributes = read_attributes(k, ObjectAttributes)
     how = Create(DesiredAccess, 0, ShareAccess, const("FILE_OPEN"), OpenOptions)
-    return create(k, FileHandle, attributes, IoStatusBlock, how, k.caller())
+    return _create(k, FileHandle, attributes, IoStatusBlock, how, k.caller())
+
+
+def _device(k: Kernel, handle: int) -> File | None:
+    """What a handle to a device stands for, None for what is no device."""
+    payload = handle_target(k, handle, "File").payload
+    return payload if isinstance(payload, File) else None
+
+
+def _request(k: Kernel, event: int, apc: int, block: int, sent: Steps) -> Steps:
+    """A device's request: see it completed, and signal what the caller may wait for."""
+    if apc:
+        return const("STATUS_NOT_SUPPORTED")
+    signalled = handle_target(k, event, "Event").address if event else 0
+    request: Request = yield from sent
+    if signalled:
+        k.dispatcher.signal(signalled, 1)
+    return _finish(k, block, request.status, request.information)
 
 
 def _transfer(
@@ -145,7 +172,7 @@ def _transfer(
     block: int,
     action: Callable[[OpenFile], int],
 ) -> int:
-    """Do a transfer at once, and signal what the caller may wait for."""
+    """Do a file's transfer at once, and signal what the caller may wait for."""
     if apc:
         return const("STATUS_NOT_SUPPORTED")
     file = _file(k, handle)
@@ -167,7 +194,7 @@ def _transfer(
     "PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, "
     "PLARGE_INTEGER ByteOffset, PULONG Key)",
     irql=PASSIVE_LEVEL,
-    simplified=f"{_FILES_ONLY}; {_NO_APC}",
+    simplified=f"{_WAITS}; {_NO_APC}",
 )
 @ntstatus
 def ZwReadFile(
@@ -181,8 +208,11 @@ def ZwReadFile(
     Length: int,
     ByteOffset: int,
     Key: int,
-) -> int:
+) -> int | Steps:
     """WDK: "ZwReadFile function (wdm.h)"."""
+    if (device := _device(k, FileHandle)) is not None:
+        sent = io_kernel.read(k, device, Buffer, Length, interval(k, ByteOffset))
+        return _request(k, Event, ApcRoutine, IoStatusBlock, sent)
 
     def action(file: OpenFile) -> int:
         data = fs_service.read(k, file, interval(k, ByteOffset), Length)
@@ -198,7 +228,7 @@ def ZwReadFile(
     "PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, "
     "PLARGE_INTEGER ByteOffset, PULONG Key)",
     irql=PASSIVE_LEVEL,
-    simplified=f"{_FILES_ONLY}; {_NO_APC}",
+    simplified=f"{_WAITS}; {_NO_APC}",
 )
 @ntstatus
 def ZwWriteFile(
@@ -212,8 +242,11 @@ def ZwWriteFile(
     Length: int,
     ByteOffset: int,
     Key: int,
-) -> int:
+) -> int | Steps:
     """WDK: "ZwWriteFile function (wdm.h)"."""
+    if (device := _device(k, FileHandle)) is not None:
+        sent = io_kernel.write(k, device, Buffer, Length, interval(k, ByteOffset))
+        return _request(k, Event, ApcRoutine, IoStatusBlock, sent)
 
     def action(file: OpenFile) -> int:
         data = k.memory.read(Buffer, Length) if Length else b""
@@ -226,10 +259,40 @@ def ZwWriteFile(
 
 
 @export(
+    "NTSTATUS ZwDeviceIoControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, "
+    "PVOID ApcContext, PIO_STATUS_BLOCK IoStatusBlock, ULONG IoControlCode, PVOID InputBuffer, "
+    "ULONG InputBufferLength, PVOID OutputBuffer, ULONG OutputBufferLength)",
+    irql=PASSIVE_LEVEL,
+    simplified=f"{_WAITS}; {_NO_APC}",
+)
+@ntstatus
+def ZwDeviceIoControlFile(
+    k: Kernel,
+    FileHandle: int,
+    Event: int,
+    ApcRoutine: int,
+    ApcContext: int,
+    IoStatusBlock: int,
+    IoControlCode: int,
+    InputBuffer: int,
+    InputBufferLength: int,
+    OutputBuffer: int,
+    OutputBufferLength: int,
+) -> int | Steps:
+    """WDK: "ZwDeviceIoControlFile function (ntifs.h)". Files of the volume take no codes."""
+    device = _device(k, FileHandle)
+    if device is None:
+        return const("STATUS_INVALID_DEVICE_REQUEST")
+    given, room = (InputBuffer, InputBufferLength), (OutputBuffer, OutputBufferLength)
+    sent = io_kernel.control(k, device, IoControlCode, given, room)
+    return _request(k, Event, ApcRoutine, IoStatusBlock, sent)
+
+
+@export(
     "NTSTATUS ZwQueryInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, "
     "PVOID FileInformation, ULONG Length, ULONG FileInformationClass)",
     irql=PASSIVE_LEVEL,
-    simplified=_FILES_ONLY,
+    simplified=_FILES,
 )
 @ntstatus
 def ZwQueryInformationFile(
@@ -306,11 +369,13 @@ def ZwQueryDirectoryFile(
 @export(
     "NTSTATUS ZwFlushBuffersFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock)",
     irql=PASSIVE_LEVEL,
-    simplified=_FILES_ONLY,
+    simplified=_FILES,
 )
 @ntstatus
-def ZwFlushBuffersFile(k: Kernel, FileHandle: int, IoStatusBlock: int) -> int:
+def ZwFlushBuffersFile(k: Kernel, FileHandle: int, IoStatusBlock: int) -> int | Steps:
     """WDK: "ZwFlushBuffersFile function (ntifs.h)": what was written reaches the disk."""
+    if (device := _device(k, FileHandle)) is not None:
+        return _request(k, 0, 0, IoStatusBlock, io_kernel.flush(k, device))
     file = _file(k, FileHandle)
     if not file.access & 0x6:  # FILE_WRITE_DATA, FILE_APPEND_DATA
         return const("STATUS_ACCESS_DENIED")

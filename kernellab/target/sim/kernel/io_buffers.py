@@ -37,6 +37,29 @@ class UserBuffer:
         k.ps.client.vm.release(self.address)
 
 
+@dataclass(slots=True)
+class KernelBuffer:
+    """A buffer of a driver that calls a system service; it stays the driver's."""
+
+    address: int
+    size: int
+
+    def read(self, k: Kernel, size: int) -> bytes:
+        """The first ``size`` bytes."""
+        size = min(size, self.size)
+        return k.memory.read(self.address, size) if size else b""
+
+    def write(self, k: Kernel, data: bytes) -> None:
+        """Put ``data`` at its start."""
+        k.memory.write(self.address, data)
+
+    def free(self, k: Kernel) -> None:
+        """Nothing: it is not the I/O manager's."""
+
+
+Buffer = UserBuffer | KernelBuffer
+
+
 def allocate(k: Kernel, size: int, data: bytes = b"", *, write: bool = True) -> UserBuffer:
     """``size`` bytes of the client's memory that begin with ``data``; read-only on request."""
     vm = k.ps.client.vm
@@ -50,13 +73,14 @@ def allocate(k: Kernel, size: int, data: bytes = b"", *, write: bool = True) -> 
     return UserBuffer(address, size)
 
 
-def lock_user(k: Kernel, buffer: UserBuffer, *, write: bool) -> int:
-    """An MDL of a client's buffer with its pages locked; ``write`` is IoWriteAccess."""
+def lock(k: Kernel, buffer: Buffer, *, write: bool) -> int:
+    """An MDL of a caller's buffer with its pages locked; ``write`` is IoWriteAccess."""
+    user = isinstance(buffer, UserBuffer)
     mdl = k.mdl.allocate(buffer.address, buffer.size)
     if not mdl:
         raise NtFailure("STATUS_INSUFFICIENT_RESOURCES", "no memory for an MDL")
     try:
-        k.mdl.probe_and_lock(mdl, user=True, write=write, process=k.ps.client)
+        k.mdl.probe_and_lock(mdl, user=user, write=write, process=k.ps.client)
     except RaisedStatus as error:
         k.mdl.free(mdl)
         raise NtFailure(error.status, str(error)) from None

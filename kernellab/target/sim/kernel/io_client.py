@@ -62,8 +62,13 @@ def NtClose(k: Kernel, handle: int) -> Steps:  # noqa: N802 - NT's name
     file = find(k, handle)
     if file is None:
         raise NtFailure("STATUS_INVALID_HANDLE", f"{handle:#x} is no open handle")
+    return (yield from close_handle(k, file, handle, k.ps.client.pid))
+
+
+def close_handle(k: Kernel, file: File, handle: int, pid: int) -> Steps:
+    """Close a process's handle to ``file``; see :func:`NtClose`."""
     k.ob.reference(file.address)
-    k.ob.close(handle, k.ps.client.pid)
+    k.ob.close(handle, pid)
     if k.ob.get(file.address).handles:
         k.ob.dereference(file.address)
         return 0
@@ -81,9 +86,9 @@ def NtClose(k: Kernel, handle: int) -> Steps:  # noqa: N802 - NT's name
 
 def read(k: Kernel, file: File, length: int, offset: int, *, wait: bool = True) -> SendIrp:
     """IRP_MJ_READ. Raises NtFailure."""
-    _allowed(file, const("FILE_READ_DATA"), "IRP_MJ_READ")
+    allowed(file, const("FILE_READ_DATA"), "IRP_MJ_READ")
     fields = {"Parameters.Read.Length": length, "Parameters.Read.ByteOffset": offset}
-    method = _method(k, file, OUT_DIRECT)
+    method = method_of(k, file, OUT_DIRECT)
     flags = const("IRP_READ_OPERATION")
     spec = Spec("IRP_MJ_READ", "", fields, out_size=length, method=method, flags=flags)
     return _send(k, file, spec, wait=wait)
@@ -91,10 +96,10 @@ def read(k: Kernel, file: File, length: int, offset: int, *, wait: bool = True) 
 
 def write(k: Kernel, file: File, data: bytes, offset: int, *, wait: bool = True) -> SendIrp:
     """IRP_MJ_WRITE. Raises NtFailure."""
-    allowed = const("FILE_WRITE_DATA") | const("FILE_APPEND_DATA")
-    _allowed(file, allowed, "IRP_MJ_WRITE")
+    rights = const("FILE_WRITE_DATA") | const("FILE_APPEND_DATA")
+    allowed(file, rights, "IRP_MJ_WRITE")
     fields = {"Parameters.Write.Length": len(data), "Parameters.Write.ByteOffset": offset}
-    method = _method(k, file, IN_DIRECT)
+    method = method_of(k, file, IN_DIRECT)
     flags = const("IRP_WRITE_OPERATION")
     spec = Spec("IRP_MJ_WRITE", "", fields, data=data, method=method, flags=flags)
     return _send(k, file, spec, wait=wait)
@@ -102,8 +107,8 @@ def write(k: Kernel, file: File, data: bytes, offset: int, *, wait: bool = True)
 
 def flush(k: Kernel, file: File, *, wait: bool = True) -> SendIrp:
     """IRP_MJ_FLUSH_BUFFERS. Raises NtFailure."""
-    allowed = const("FILE_WRITE_DATA") | const("FILE_APPEND_DATA")
-    _allowed(file, allowed, "IRP_MJ_FLUSH_BUFFERS")
+    rights = const("FILE_WRITE_DATA") | const("FILE_APPEND_DATA")
+    allowed(file, rights, "IRP_MJ_FLUSH_BUFFERS")
     return _send(k, file, Spec("IRP_MJ_FLUSH_BUFFERS"), wait=wait)
 
 
@@ -120,9 +125,9 @@ def ioctl(
     """IRP_MJ_DEVICE_CONTROL; ``output`` is what the output buffer holds before. NtFailure."""
     required = code >> 14 & 3
     if required & _READ_ACCESS:
-        _allowed(file, const("FILE_READ_DATA"), f"control code {code:#x}")
+        allowed(file, const("FILE_READ_DATA"), f"control code {code:#x}")
     if required & _WRITE_ACCESS:
-        _allowed(file, const("FILE_WRITE_DATA"), f"control code {code:#x}")
+        allowed(file, const("FILE_WRITE_DATA"), f"control code {code:#x}")
     prefix = "Parameters.DeviceIoControl."
     fields = {
         f"{prefix}IoControlCode": code,
@@ -141,14 +146,15 @@ def ioctl(
     return _send(k, file, spec, wait=wait)
 
 
-def _allowed(file: File, rights: int, what: str) -> None:
+def allowed(file: File, rights: int, what: str) -> None:
+    """Raises NtFailure where the file was not opened with any of ``rights``."""
     if not file.access & rights:
         raise NtFailure(
             "STATUS_ACCESS_DENIED", f"{what}: the handle to {file.path} was not opened for that"
         )
 
 
-def _method(k: Kernel, file: File, direct: int) -> int:
+def method_of(k: Kernel, file: File, direct: int) -> int:
     """How the top device of the stack wants its data for reads and writes."""
     top = io_device.top_of(k, file.device.address)
     flags = Struct(k.memory, "DEVICE_OBJECT", top)["Flags"]

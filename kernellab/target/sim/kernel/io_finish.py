@@ -16,7 +16,7 @@ from .structs import Struct, const
 
 if TYPE_CHECKING:
     from .execution import Wait
-    from .io_buffers import UserBuffer
+    from .io_buffers import Buffer
     from .io_file import File
     from .kernel import Kernel
     from .thread import Thread
@@ -42,8 +42,8 @@ class Request:
     #: What the caller passed in.
     given: bytes = b""
     #: The caller's buffers: what the driver may write to and what it may only read from.
-    output: UserBuffer | None = None
-    input: UserBuffer | None = None
+    output: Buffer | None = None
+    input: Buffer | None = None
     #: Other memory that goes when it is over: the system buffer, what a create points at.
     blocks: list[int] = field(default_factory=list)
     waiters: list[Thread] = field(default_factory=list)

@@ -44,6 +44,9 @@ class Spec:
     data: bytes = b""
     out_size: int = 0
     output: bytes = b""
+    #: Addresses of a driver's own buffers, where it rather than the client is the caller.
+    kernel_input: int = 0
+    kernel_output: int = 0
     #: Which of the four transfer methods; reads and writes go by the device's flags.
     method: int = BUFFERED
     flags: int = 0
@@ -173,9 +176,13 @@ def _buffers(
     k: Kernel, request: Request, record: Irp, irp: Struct, location: Struct, spec: Spec
 ) -> None:
     control = spec.major == "IRP_MJ_DEVICE_CONTROL"
-    if spec.data:
+    if spec.kernel_input:
+        request.input = io_buffers.KernelBuffer(spec.kernel_input, len(spec.data))
+    elif spec.data:
         request.input = io_buffers.allocate(k, len(spec.data), spec.data, write=False)
-    if spec.out_size:
+    if spec.kernel_output:
+        request.output = io_buffers.KernelBuffer(spec.kernel_output, spec.out_size)
+    elif spec.out_size:
         request.output = io_buffers.allocate(k, spec.out_size, spec.output)
     record.capacity, request.given = spec.out_size, spec.data
     given = request.input.address if request.input else 0
@@ -206,4 +213,4 @@ def _buffers(
     buffer = request.output if request.output or control else request.input
     if buffer is not None:
         write = spec.method == OUT_DIRECT
-        irp["MdlAddress"] = io_buffers.lock_user(k, buffer, write=write)
+        irp["MdlAddress"] = io_buffers.lock(k, buffer, write=write)
