@@ -34,6 +34,15 @@ class Hardware:
         found = self.call("device", action="list")["devices"]
         return [DeviceNode(cast("Target", self), fields) for fields in found]
 
+    def interrupt(self, vector: int, *, after: float | None = None) -> None:
+        """A device interrupts: the service routines that are connected to ``vector`` are called.
+
+        ``after`` is in seconds of virtual time, for an interrupt in the middle of something else;
+        without it the interrupt comes now. Raises NtStatusError where nothing is connected now.
+        """
+        more = {} if after is None else {"after": after}
+        self.call("fire", vector=vector, **more)
+
     @property
     def wmi_blocks(self) -> list[dict[str, Any]]:
         """What devices have registered with IoWMIRegistrationControl: ``guid flags instances``."""

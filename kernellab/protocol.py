@@ -60,6 +60,7 @@ command        fields                                          reply
 ``error_log``                                                  ``entries``
 ``device``     ``action node driver …`` (Plug and Play)        ``node instance state …``
 ``wmi``        ``action guid``                                 ``blocks events instances``
+``fire``       ``vector after``  (a device interrupts)
 ``reboot``     ``seed processors pool_guard verifier``  (afresh)
 ``shutdown``   (reply, then the process ends)
 =============  ==============================================  ===========================
@@ -101,7 +102,7 @@ COMMANDS: Final = frozenset(
     (
         "hello put get dump load unload open close read write ioctl flush result poll cancel "
         "sleep snapshot restore forget "
-        "error_log device wmi key_read key_create key_delete value_set value_delete "
+        "error_log device wmi fire key_read key_create key_delete value_set value_delete "
         "file_read file_write file_delete file_list "
         "spawn processes exit_process load_image start_thread exit_thread open_process "
         "status interrupt reboot shutdown"

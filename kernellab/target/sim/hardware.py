@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from . import fields
 from .fields import Usage
 from .kernel import power, wmi
+from .kernel.execution import Steps
+from .kernel.interrupt import Fire
+from .kernel.kernel import UNITS
 from .kernel.pnp import DeviceNode
 from .kernel.pnp_resources import Resources
 
@@ -143,9 +146,28 @@ def _wmi(k: Kernel, request: dict[str, Any], run: Run) -> dict[str, Any]:
     return {}
 
 
+def _fire(k: Kernel, request: dict[str, Any], run: Run) -> dict[str, Any]:
+    """A device interrupts, now or after some virtual time."""
+    vector = fields.integer(request, "vector")
+    after = request.get("after")
+    if after is not None:
+        units = round(fields.seconds(request, "after", 1.0) * UNITS)
+        k.scheduler.at(k.now + units, Fire(k.interrupts, vector))
+        return {}
+    run(request, _deliver(k, vector), "KiInterruptDispatch")
+    return {}
+
+
+def _deliver(k: Kernel, vector: int) -> Steps:
+    k.interrupts.fire(vector)
+    return 0
+    yield  # an activity, though it has nothing to wait for
+
+
 #: Each command's function.
 COMMANDS: Mapping[str, Command] = {
     "error_log": _error_log,
     "device": _device,
     "wmi": _wmi,
+    "fire": _fire,
 }

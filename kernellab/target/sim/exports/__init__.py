@@ -79,6 +79,7 @@ FAMILIES: Final = (
     "io_dma",
     "io_driver",
     "io_errorlog",
+    "io_interrupt",
     "io_mount",
     "io_pnp",
     "io_pnp_notify",

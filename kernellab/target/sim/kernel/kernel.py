@@ -24,6 +24,7 @@ from .events import Bus
 from .ex_timers import ExTimers
 from .execution import Activity, Call, Context, Flow, GuestFault, Level, RaisedStatus, Steps
 from .fs import OpenFile, Volume
+from .interrupt import Interrupts
 from .irp import Irps
 from .locks import Locks
 from .lookaside import LookasideLists
@@ -148,6 +149,7 @@ class Kernel:
         self.ex_timers = ExTimers(self)
         self.system = SystemState()
         self.pnp = PnpManager(self)
+        self.interrupts = Interrupts(self)
         self.power = PowerState()
         self.wmi = WmiState()
         #: Device interfaces by name, see :mod:`.pnp_interface`.

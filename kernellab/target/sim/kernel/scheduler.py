@@ -242,9 +242,9 @@ class Scheduler:
         for p in self.processors:
             flow = p.flow
             if flow is not None:
-                if flow.spin is None or flow.spin.ready():
+                if flow.spin is None or flow.spin.ready() or self._k.interrupts.wants(p):
                     able.append(p)
-            elif p.dpcs:
+            elif p.dpcs or self._k.interrupts.wants(p):
                 able.append(p)
             elif (thread := self._next(p, but=taken)) is not None:
                 taken.append(thread)
@@ -274,6 +274,8 @@ class Scheduler:
         k = self._k
         self._switch_processor(p)
         k.cpu.attention = False
+        if k.interrupts.wants(p):
+            k.interrupts.begin(p)
         if not p.in_dpc and p.dpcs and p.irql < DISPATCH_LEVEL:
             self._begin_dpc(p)
         if not p.in_dpc and p.irql < DISPATCH_LEVEL:
@@ -289,7 +291,10 @@ class Scheduler:
             k.now += count // _INSTRUCTIONS_A_UNIT
             self.check_watchdog()
         p.irql = k.cpu.irql
-        if flow is p.dpc_flow:
+        if flow is p.isr_flow:
+            if outcome is Outcome.ENDED:
+                k.interrupts.end(p)
+        elif flow is p.dpc_flow:
             if outcome is Outcome.ENDED:
                 self._end_dpc(p)
             elif outcome is Outcome.BLOCKED:

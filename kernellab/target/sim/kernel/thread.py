@@ -91,6 +91,8 @@ class Processor:
         #: What DPCs run on, and whether one does.
         self.dpc_flow = Flow(k, stack)
         self.in_dpc = False
+        #: What an interrupt service routine runs on, while one does.
+        self.isr_flow: Flow | None = None
         #: When its DPC began, and when its IRQL became DISPATCH_LEVEL.
         self.dpc_at = self.raised_at = 0
         self.dpc: Dpc | None = None
@@ -113,4 +115,4 @@ class Processor:
     @property
     def flow(self) -> Flow | None:
         """What has the processor right now."""
-        return self.dpc_flow if self.in_dpc else self.thread
+        return self.isr_flow or (self.dpc_flow if self.in_dpc else self.thread)
