@@ -26,8 +26,9 @@ _MORE_PROCESSING: Final = 0xC000_0016
 _LOCATION: Final = size_of("IO_STACK_LOCATION")
 _TABLE: Final = place("DRIVER_OBJECT", "MajorFunction")[0]
 _PENDING_RETURNED: Final = 1
-#: What of a stack location is cleared on the way up: all but MajorFunction and DeviceObject.
-_PARAMETERS: Final = place("IO_STACK_LOCATION", "Parameters.Others")
+#: What of a stack location is cleared on the way up begins there.
+_MINOR: Final = place("IO_STACK_LOCATION", "MinorFunction")[0]
+_FILE: Final = place("IO_STACK_LOCATION", "FileObject")[0]
 
 
 def steps(activity: Activity) -> Steps:
@@ -231,8 +232,9 @@ class CompleteRequest:
         elif pending and current < count:
             # Nobody above looks at PendingReturned: the I/O manager passes it on.
             upper["Control"] |= _PENDING_RETURNED
-        location["Control"] = location["Flags"] = location["MinorFunction"] = 0
-        location["CompletionRoutine"] = location["Context"] = location["FileObject"] = 0
+        # MinorFunction, Flags and Control; FileObject, CompletionRoutine and Context.
+        k.memory.write(location.address + _MINOR, bytes(3))
+        k.memory.write(location.address + _FILE, bytes(24))
         self._call, self._irql = call, k.cpu.irql
         if call is not None:
             k.tell("callback-entered", "a completion routine", routine, self._irql)

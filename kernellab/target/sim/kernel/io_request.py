@@ -178,7 +178,8 @@ def _buffers(
     control = spec.major == "IRP_MJ_DEVICE_CONTROL"
     if spec.kernel_input:
         request.input = io_buffers.KernelBuffer(spec.kernel_input, len(spec.data))
-    elif spec.data:
+    elif spec.data and spec.method != BUFFERED:
+        # Where the caller has what is buffered, no driver can see.
         request.input = io_buffers.allocate(k, len(spec.data), spec.data, write=False)
     if spec.kernel_output:
         request.output = io_buffers.KernelBuffer(spec.kernel_output, spec.out_size)

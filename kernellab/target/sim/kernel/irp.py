@@ -9,17 +9,27 @@ WDK pages: "IRP structure (wdm.h)", "IoAllocateIrp function (wdm.h)", "Reusing I
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from .bugcheck import BugCheck
-from .structs import Struct, const, size_of
+from .structs import Struct, const, place, size_of
 
 if TYPE_CHECKING:
     from .kernel import Kernel
 
 IRP_TAG: Final = int.from_bytes(b"Irp ", "little")
+#: The fields of an IRP that are not zero when it is made.
+_INITIAL: Final = tuple(
+    place("IRP", name)
+    for name in (
+        *("Type", "Size", "StackCount", "CurrentLocation"),
+        "Tail.Overlay.CurrentStackLocation",
+    )
+)
+_THREAD_LIST: Final = place("IRP", "ThreadListEntry")[0]
 #: How many IRPs that are gone are remembered, to say what was done to one.
 _KEPT: Final = 4096
 
@@ -103,19 +113,20 @@ def irp_size(stack_size: int) -> int:
 
 def initialize(k: Kernel, address: int, size: int, stack_size: int) -> Struct:
     """Write an IRP that was not sent yet, as IoInitializeIrp does."""
-    k.memory.write(address, bytes(size))
-    irp = Struct(k.memory, "IRP", address)
-    irp["Type"] = const("IO_TYPE_IRP")
-    irp["Size"] = size
-    irp["StackCount"] = stack_size
-    irp["CurrentLocation"] = stack_size + 1
-    irp["Tail.Overlay.CurrentStackLocation"] = address + irp_size(stack_size)
-    for entry in ("ThreadListEntry", "Tail.Overlay.ListEntry"):
-        at = irp.at(entry)
-        if entry == "ThreadListEntry":
-            k.memory.set_u64(at, at)
-            k.memory.set_u64(at + 8, at)
-    return irp
+    image = bytearray(size)
+    head = address + _THREAD_LIST
+    for (offset, width), value in zip(
+        _INITIAL,
+        (
+            *(const("IO_TYPE_IRP"), size, stack_size, stack_size + 1),
+            address + irp_size(stack_size),
+        ),
+        strict=True,
+    ):
+        image[offset : offset + width] = (value & (1 << 8 * width) - 1).to_bytes(width, "little")
+    struct.pack_into("<2Q", image, _THREAD_LIST, head, head)
+    k.memory.write(address, image)
+    return Struct(k.memory, "IRP", address)
 
 
 def allocate(k: Kernel, stack_size: int, origin: Origin, owner: str = "") -> Irp | None:
