@@ -104,7 +104,7 @@ class SendIrp:
         name = ntdata.status_name(request.returned)
         record = k.irps.live[request.irp]
         owner = record.holder or "the driver"
-        k.tell("irp-forgotten", request.what, name, record.holder)
+        k.tell("irp-forgotten", self._spec.major, name, record.holder)
         drop(k, record)
         failed = not ntdata.nt_success(request.returned)
         raise NtFailure(
