@@ -92,6 +92,7 @@ FAMILIES: Final = (
     "crt_secure",
     "pnp_bus",
     "po",
+    "rtl_large",
     "se",
 )
 

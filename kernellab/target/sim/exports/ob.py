@@ -259,6 +259,15 @@ def ZwClose(k: Kernel, Handle: int) -> int | Steps:
     return _close(k, Handle, "ZwClose")
 
 
+@export("NTSTATUS NtClose(HANDLE Handle)", irql=PASSIVE_LEVEL)
+def NtClose(k: Kernel, Handle: int) -> int | Steps:
+    """WDK: "NtClose function (ntifs.h)": on behalf of a program, kernel handles are none."""
+    if not k.thread.system and k.ob.is_kernel_handle(Handle):
+        k.tell("bad-handle", f"NtClose was given the kernel handle {Handle:#x} in a user's call")
+        return const("STATUS_INVALID_HANDLE")
+    return _close(k, Handle, "NtClose")
+
+
 @export("NTSTATUS ObCloseHandle(HANDLE Handle, KPROCESSOR_MODE PreviousMode)", irql=PASSIVE_LEVEL)
 def ObCloseHandle(k: Kernel, Handle: int, PreviousMode: int) -> int | Steps:
     """WDK: "ObCloseHandle function (ntifs.h)". For UserMode, kernel handles are none."""
