@@ -280,3 +280,17 @@ def test_a_driver_looks_up_and_ends_a_program(target: Target, build_driver: Buil
     ]
     assert all(p["pid"] != program.pid for p in target.processes)
     assert target.violations == []
+
+
+def test_a_snapshot_has_registry_files_and_programs(target: Target) -> None:
+    key, files = target.registry[r"HKLM\SOFTWARE\Lab"], target.files
+    key["a"], files[r"C:\x"] = 1, b"1"
+    program = target.spawn("notepad.exe")
+    snapshot = target.snapshot()
+    key["a"], files[r"C:\x"] = 2, b"22"
+    program.exit()
+    target.spawn("calc.exe")
+    snapshot.restore()
+    assert (key["a"], files[r"C:\x"]) == (1, b"1")
+    assert [p["name"] for p in target.processes][2:] == ["notepad.exe"]
+    assert target.open_process(program.pid, 1) == 1
