@@ -130,6 +130,7 @@ errors! {
     PROCESS_IS_TERMINATING = STATUS_PROCESS_IS_TERMINATING, "the process is ending";
     QUOTA_EXCEEDED = STATUS_QUOTA_EXCEEDED, "a quota is used up";
     RANGE_NOT_FOUND = STATUS_RANGE_NOT_FOUND, "there is no such range";
+    REQUEST_ABORTED = STATUS_REQUEST_ABORTED, "the driver let go of the request";
     REVISION_MISMATCH = STATUS_REVISION_MISMATCH, "the version is another one";
     SHARING_VIOLATION = STATUS_SHARING_VIOLATION, "it is in use";
     STACK_OVERFLOW = STATUS_STACK_OVERFLOW, "the stack is used up";

@@ -34,6 +34,8 @@ pub extern crate alloc;
 extern crate std;
 
 pub mod error;
+pub mod io;
+pub mod mem;
 pub mod module;
 pub mod panic;
 pub mod pool;

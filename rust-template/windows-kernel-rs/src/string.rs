@@ -3,6 +3,7 @@
 use core::slice;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use windows_kernel_sys::UNICODE_STRING;
 
@@ -38,10 +39,45 @@ fn decode_lossy(units: &[u16]) -> Result<String> {
     Ok(text)
 }
 
+/// An owned counted string, made from Rust text. At most 32,767 UTF-16 units.
+pub struct UnicodeString {
+    units: Vec<u16>,
+}
+
+impl UnicodeString {
+    /// The parts one after the other. IRQL <= DISPATCH.
+    ///
+    /// # Errors
+    /// [`Error::NAME_TOO_LONG`], [`Error::INSUFFICIENT_RESOURCES`].
+    pub fn try_new(parts: &[&str]) -> Result<Self> {
+        let mut units = Vec::new();
+        let len: usize = parts.iter().map(|part| part.encode_utf16().count()).sum();
+        if len > usize::from(u16::MAX) / 2 {
+            return Err(Error::NAME_TOO_LONG);
+        }
+        units.try_reserve_exact(len).map_err(Error::from)?;
+        for part in parts {
+            units.extend(part.encode_utf16());
+        }
+        Ok(UnicodeString { units })
+    }
+
+    /// Calls `f` with the string as the kernel wants it; the pointer is valid meanwhile, and what
+    /// it leads to is not changed.
+    pub fn with_raw<R>(&self, f: impl FnOnce(*const UNICODE_STRING) -> R) -> R {
+        let bytes = (self.units.len() * 2) as u16;
+        let raw = UNICODE_STRING {
+            Length: bytes,
+            MaximumLength: bytes,
+            Buffer: self.units.as_ptr().cast_mut(),
+        };
+        f(&raw const raw)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec::Vec;
 
     fn counted(units: &[u16], length: u16) -> UNICODE_STRING {
         UNICODE_STRING { Length: length, MaximumLength: length, Buffer: units.as_ptr().cast_mut() }

@@ -1,0 +1,53 @@
+//! Memory: shared ownership that can fail, copies of memory that others change.
+
+pub mod arc;
+pub mod copy;
+
+use alloc::alloc::alloc;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::alloc::Layout;
+
+use crate::error::{Error, Result};
+
+/// `Box::new` whose failure is an error rather than a panic.
+///
+/// IRQL <= DISPATCH (the nonpaged pool). WDK: "ExAllocatePool2 function (wdm.h)".
+///
+/// # Errors
+/// [`Error::INSUFFICIENT_RESOURCES`] when memory runs out; `value` is dropped.
+///
+/// ```no_run
+/// # fn f() -> windows_kernel_rs::Result<()> {
+/// let block = windows_kernel_rs::mem::try_box([0u8; 4096])?;
+/// # drop(block); Ok(()) }
+/// ```
+pub fn try_box<T>(value: T) -> Result<Box<T>> {
+    let layout = Layout::new::<T>();
+    if layout.size() == 0 {
+        return Ok(Box::new(value));
+    }
+    // SAFETY: the size is not zero.
+    let place = unsafe { alloc(layout) }.cast::<T>();
+    if place.is_null() {
+        return Err(Error::INSUFFICIENT_RESOURCES);
+    }
+    // SAFETY: the place is new, aligned and large enough, and from the global allocator.
+    unsafe {
+        place.write(value);
+        Ok(Box::from_raw(place))
+    }
+}
+
+/// A vector with a copy of `bytes`, whose failure is an error rather than a panic.
+///
+/// IRQL <= DISPATCH.
+///
+/// # Errors
+/// [`Error::INSUFFICIENT_RESOURCES`] when memory runs out.
+pub fn try_vec<T: Copy>(items: &[T]) -> Result<Vec<T>> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(items.len()).map_err(Error::from)?;
+    out.extend_from_slice(items);
+    Ok(out)
+}
