@@ -92,6 +92,9 @@ _BODIES = {
         for _ in 0..{_SWITCHES // 2} {{ KeSetEvent((&raw mut ONE).cast(), 0, 0);
             KeWaitForSingleObject((&raw const TWO).cast(), 0, 0, 0, core::ptr::null()); }}""",
     "lines": _PRINTS.replace("LINES", str(_LINES)),
+    "alloc_and_print": _PRINTS.replace("LINES", str(_LINES))
+    .replace("let mut line", "let p = ExAllocatePool2(0x40, 64, 0x74736554); let mut line")
+    .replace("line.0.as_ptr());", "line.0.as_ptr()); ExFreePool(p);"),
     "few_lines": _PRINTS.replace("LINES", str(_PEER_LINES)),
     "device": r"""let name: [u16; 12] = wide(r"\Device\Echo");
         let link: [u16; 8] = wide(r"\??\Echo");
@@ -130,9 +133,20 @@ def kernel_rows(runs: int) -> list[Row]:
         Row("exports called: KeGetCurrentIrql", calls, 300_000, "/s", smaller=False),
         Row("exports called: ExAllocatePool2, ExFreePool", pool, 100_000, "/s", smaller=False),
         Row("thread switch (KeSetEvent and wait included)", switches, 20, "us"),
+        _verifier_row(images["alloc_and_print"], few),
         *_peer_rows(images["lines"], images["few_lines"], few),
         *_device_rows(images["device"], few),
     ]
+
+
+def _verifier_row(image: Path, runs: int) -> Row:
+    """Both sides alternately: the verifier on against off, as a ratio of the best of three."""
+    ratios = []
+    for _ in range(runs):
+        on = min(_first_to_last(image) for _ in range(3))
+        off = min(_first_to_last(image, verifier="off") for _ in range(3))
+        ratios.append(on / off)
+    return Row("verifier on against off, a driver that allocates and prints", ratios, 1.3, "x")
 
 
 def _peer_rows(image: Path, short: Path, runs: int) -> list[Row]:
@@ -153,14 +167,14 @@ def _peer_rows(image: Path, short: Path, runs: int) -> list[Row]:
     return [*rows, Row(what, [t / middle for t in theirs], 50, "x", smaller=False)]
 
 
-def _first_to_last(image: Path) -> float:
+def _first_to_last(image: Path, **options: str) -> float:
     times: list[float] = []
 
     def take(events: Sequence[Event]) -> None:
         if any(isinstance(e, DbgPrint) for e in events):
             times.append(time.perf_counter())
 
-    with kernellab.connect("sim", timeout=120) as target:
+    with kernellab.connect("sim", timeout=120, **options) as target:
         target.subscribe(take)
         start = time.perf_counter()
         target.load(image)

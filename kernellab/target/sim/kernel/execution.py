@@ -14,12 +14,14 @@ so is what runs DPCs on a processor: :mod:`.scheduler` decides which one runs.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from ..machine.cpu import Fault, Stop
 from ..machine.memory import PAGE, AddressSpace, MemoryFault
+from ..machine.registers import PRESERVED, REGISTERS
 from ..machine.unwind import NAMES, RawFrame, unwind
 from .requests import Activity as Activity
 from .requests import Call as Call
@@ -93,7 +95,7 @@ class Outcome(Enum):
     YIELDED = auto()  # it could go on at once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
     """Registers and the top of the stack at one moment: enough to walk the stack later."""
 
@@ -104,6 +106,15 @@ class Context:
     #: and rsp, or all registers of the place where an exception happened.
     outer: tuple[dict[str, int], ...]
     name: str
+    #: Where ``registers`` has rip and rsp only: the others that a walk needs, as the CPU has them.
+    preserved: bytes = b""
+
+    def all_registers(self) -> dict[str, int]:
+        """The registers, 0 for those that are not known."""
+        if not self.preserved:
+            return self.registers
+        known = dict(zip(PRESERVED, struct.unpack("<8Q", self.preserved), strict=True))
+        return {**dict.fromkeys(REGISTERS, 0), **self.registers, **known}
 
     def read(self, address: int, size: int) -> bytes | None:
         """Stack memory as it was then."""
@@ -331,15 +342,12 @@ class Flow:
             return self._k.cpu.registers()
         return self._k.cpu.registers_of(self.saved)
 
-    def context(self, *, trapped: bool, rip: int | None = None, brief: bool = False) -> Context:
-        """Where the flow is now. ``trapped``: inside an export, whose frame comes first.
-
-        ``brief``: only the registers that a walk needs, which is several times cheaper.
-        """
+    def context(self, *, trapped: bool, rip: int | None = None) -> Context:
+        """Where the flow is now. ``trapped``: inside an export, whose frame comes first."""
         k = self._k
         levels = list(self.levels)
         trapping = self.current and k.cpu.trapping
-        registers = k.cpu.preserved() if brief and trapping else self.registers()
+        registers = self.registers()
         if rip is not None:
             registers["rip"] = rip
         if trapped:
@@ -355,18 +363,34 @@ class Flow:
         start = registers["rsp"] & ~7
         size = max(0, min(_KEPT, self.top - start))
         stack = k.memory.try_read(start, size) or b""
-        outer = tuple(
+        return Context(registers, start, stack, self._outer(levels), self.name)
+
+    def keep(self) -> Context | None:
+        """Where the current call into the kernel is, to be shown later; None outside of one.
+
+        It has the registers only that a walk needs: for each allocation this has to be cheap.
+        """
+        k = self._k
+        cpu = k.cpu
+        if not (self.current and cpu.trapping):
+            return self.context(trapped=True) if self.in_export else None
+        start = cpu.trap_rsp
+        registers = {"rip": cpu.stub(cpu.trap_index), "rsp": start}
+        end = min(start + _KEPT, self.top)
+        stack = (k.memory.try_read(start, end - start) or b"") if start < end else b""
+        levels = self.levels
+        outer = self._outer(levels) if len(levels) > 1 else ()
+        return Context(registers, start, stack, outer, self.name, cpu.preserved())
+
+    def _outer(self, levels: list[Level]) -> tuple[dict[str, int], ...]:
+        k = self._k
+        return tuple(
             {"rip": k.stub_of(level.export.name), "rsp": level.rsp}
             if level.place is None
             else {**dict(zip(NAMES, level.place.registers, strict=False)), "exact": 1}
             for level in reversed(levels)
             if level.export is not None or level.place is not None
         )
-        return Context(registers, start, stack, outer, self.name)
-
-    def keep(self) -> Context | None:
-        """Where the current call into the kernel is, to be shown later; None outside of one."""
-        return self.context(trapped=True, brief=True) if self.in_export else None
 
     def walk(self, context: Context, *, live: bool = True) -> list[RawFrame]:
         """The call stack of ``context``; ``live`` when memory still is as it was."""
@@ -379,7 +403,7 @@ class Flow:
             return {**registers, **outer.pop(0)}
 
         read = k.memory.try_read if live else context.read
-        frames = unwind(context.registers, [*k.modules, *k.unloaded], read, beyond=beyond)
+        frames = unwind(context.all_registers(), [*k.modules, *k.unloaded], read, beyond=beyond)
         if context.name:
             frames.append(RawFrame(k.cpu.stub(0), "", 0))
         return frames

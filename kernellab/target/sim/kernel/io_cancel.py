@@ -47,7 +47,7 @@ def acquire(k: Kernel) -> Steps:
     if k.memory.u64(k.cancel_lock):
         yield Spin(CancelLockFree(k), "the cancel spin lock")
     k.memory.set_u64(k.cancel_lock, k.scheduler.current.number + 1)
-    k.tell("spin-lock-taken", k.cancel_lock)
+    k.tell("lock-taken", "cancel spin lock", k.cancel_lock)
     return old
 
 
@@ -58,7 +58,7 @@ def release(k: Kernel, irql: int) -> None:
             *("SPIN_LOCK_NOT_OWNED", k.cancel_lock),
             message="The cancel spin lock was released, and nobody holds it.",
         )
-    k.tell("spin-lock-released", k.cancel_lock)
+    k.tell("lock-released", "cancel spin lock", k.cancel_lock)
     k.memory.set_u64(k.cancel_lock, 0)
     k.scheduler.set_irql(irql)
 

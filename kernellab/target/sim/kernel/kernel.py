@@ -434,7 +434,3 @@ class Kernel:
         """The image of a driver is gone."""
         self.modules.remove(module)
         self._last_module = None
-
-    def violation(self, rule: str, message: str, driver: str = "", *, context: Any = None) -> None:
-        """Something is wrong that no event describes yet."""
-        self.tell("violation", rule, message, driver, context)

@@ -27,7 +27,6 @@ from .floating import FloatingPoint
 from .memory import PAGE, Memory
 from .registers import (
     OTHERS,
-    PRESERVED,
     REGISTERS,
     VECTORS,
     batch_reader,
@@ -37,7 +36,7 @@ from .registers import (
     writer,
 )
 from .special import SpecialInstructions
-from .stubs import MAILBOX, RESULT, STUB_SIZE, stub_code
+from .stubs import KEPT, KEPT_SIZE, MAILBOX, RESULT, STUB_SIZE, stub_code
 from .veil import Veil
 
 uc: Any = unicorn  # its own type hints cover a part only
@@ -128,7 +127,6 @@ class Cpu:
         self._rip = reader(self._engine, REGISTERS["rip"])
         self._resume = self._writer("rax", "rsp", "rip")
         self._call = self._writer("rcx", "rdx", "r8", "r9", "rsp", "rip")
-        self._read_kept = batch_reader(self._engine, [REGISTERS[name] for name in PRESERVED])
         self._set_cr3 = writer(self._engine, x86.UC_X86_REG_CR3)
         self._set_gs = writer(self._engine, x86.UC_X86_REG_GS_BASE)
         #: The top-level page table in use.
@@ -328,11 +326,10 @@ class Cpu:
         """All general registers and rip by their lower-case names."""
         return dict(zip(self._names, self._read_all(), strict=True))
 
-    def preserved(self) -> dict[str, int]:
-        """Only those that a call preserves, the others as 0: all that walking a stack needs."""
-        registers = dict.fromkeys(REGISTERS, 0)
-        registers.update(zip(PRESERVED, self._read_kept(), strict=True))
-        return registers
+    def preserved(self) -> bytes:
+        """While a handler runs: 64 bits each of :data:`.registers.PRESERVED` at its call."""
+        start = self._mailbox + KEPT
+        return self.memory.ram[start : start + KEPT_SIZE]
 
     def registers_of(self, context: Any) -> dict[str, int]:
         """The same of what :meth:`save` gave."""

@@ -90,7 +90,6 @@ class Verifier:
         self._off = {name for name, on in (off or {}).items() if not on}
         self.rules = [rule(self) for rule in rules if rule.name not in self._off]
         k.bus.on("driver-loaded", self._driver_loaded)
-        k.bus.on("violation", self.report)
         for rule in self.rules:
             subscribe(k, rule)
         # After the rules: they see how it was before an event.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from kernellab import ntdata
@@ -25,8 +26,11 @@ _ADDRESS: Final = {
     )
 }
 _BAD_POOL_CALLER: Final = ntdata.bugcheck_code("BAD_POOL_CALLER")
+_COMPLETED_TWICE: Final = ntdata.bugcheck_code("MULTIPLE_IRP_COMPLETE_REQUESTS")
 #: BAD_POOL_CALLER's first parameter for memory that was freed already; the address comes last.
 _FREED_ALREADY: Final = 7
+#: Stacks are kept of so many freed allocations, which fits a processor's cache.
+_REMEMBERED: Final = 512
 
 
 class PoolStacks:
@@ -34,6 +38,8 @@ class PoolStacks:
 
     def __init__(self, k: Kernel) -> None:
         self._k = k
+        #: The last that were freed and still have their stacks.
+        self._freed: deque[Allocation] = deque()
         subscribe(k, self)
 
     @listens("pool-allocated")
@@ -43,9 +49,17 @@ class PoolStacks:
     @listens("pool-freeing")
     def _freeing(self, allocation: Allocation) -> None:
         allocation.freed = self._k.flow.keep()
+        freed = self._freed
+        freed.append(allocation)
+        if len(freed) > _REMEMBERED:
+            old = freed.popleft()
+            old.context = old.freed = None
 
     @listens("bug-check")
     def _bug_check(self, check: BugCheck) -> None:
+        gone = self._k.irps.gone
+        if check.code == _COMPLETED_TWICE and check.parameters[0] in gone:
+            add_related(check, "completed here before", gone[check.parameters[0]].context)
         position = _ADDRESS.get(check.code)
         if check.code == _BAD_POOL_CALLER:
             position = 3 if check.parameters[0] == _FREED_ALREADY else 1
@@ -58,3 +72,5 @@ class PoolStacks:
         add_related(check, "allocated here", allocation.context)
         if freed:
             add_related(check, "freed here", allocation.freed)
+            if allocation.address in gone:
+                add_related(check, "the IRP was completed here", gone[allocation.address].context)

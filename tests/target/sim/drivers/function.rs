@@ -220,6 +220,9 @@ unsafe extern "system" fn pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTST
             IRP_MN_QUERY_REMOVE_DEVICE | IRP_MN_QUERY_STOP_DEVICE if own.veto => {
                 return finish(irp, STATUS_UNSUCCESSFUL);
             }
+            IRP_MN_STOP_DEVICE if told(own.pdo, "stubborn") => {
+                return finish(irp, STATUS_UNSUCCESSFUL);
+            }
             IRP_MN_QUERY_PNP_DEVICE_STATE => {
                 (*irp).IoStatus.Information |= own.state;
             }
@@ -233,7 +236,9 @@ unsafe extern "system" fn pnp(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTST
                 IoSetDeviceInterfaceState(&own.interface, 0);
             }
             IRP_MN_REMOVE_DEVICE => {
-                IoSetDeviceInterfaceState(&own.interface, 0);
+                if !told(own.pdo, "forget") {
+                    IoSetDeviceInterfaceState(&own.interface, 0);
+                }
                 RtlFreeUnicodeString(&mut own.interface);
                 RtlFreeUnicodeString(&mut own.alias);
                 (*irp).IoStatus.Anonymous.Status = 0;

@@ -146,6 +146,10 @@ def test_mistakes_of_function_drivers_are_reported(driver: Driver) -> None:
     assert rules(driver) == ["pnp-initializing"]
     driver.add_device(description="stay").remove()
     assert rules(driver)[1:] == ["pnp-not-detached"]
+    driver.add_device(description="stubborn").stop()
+    assert rules(driver)[2:] == ["pnp-irp-failed"]
+    driver.add_device(description="forget").remove()
+    assert rules(driver)[3:] == ["pnp-interface-enabled"]
 
 
 def test_power_irps(driver: Driver) -> None:

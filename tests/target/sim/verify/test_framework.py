@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,15 @@ def test_tab_completes_rules() -> None:
 
 
 def test_each_rule_has_a_driver_that_breaks_it() -> None:
-    """The tests beside this one name every rule, in an assertion on what was found."""
-    texts = "".join(p.read_text(encoding="utf-8") for p in Path(__file__).parent.glob("test_*.py"))
+    """Some test of the simulator names every rule, in an assertion on what was found."""
+    tests = Path(__file__).parents[1].rglob("test_*.py")
+    texts = "".join(p.read_text(encoding="utf-8") for p in tests)
     assert [rule.name for rule in table() if f'"{rule.name}"' not in texts] == []
+
+
+def test_the_table_in_the_documentation_is_up_to_date() -> None:
+    """``tools/bless.py docs`` makes it."""
+    root = Path(kernellab.__file__).parents[1]
+    tools = runpy.run_path(str(root / "tools" / "bless.py"))
+    page = (root / "docs" / "simulator.md").read_text(encoding="utf-8")
+    assert tools["with_rules"](page) == page

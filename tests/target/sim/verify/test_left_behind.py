@@ -197,3 +197,50 @@ def test_leak_view(breaks: Check) -> None:
         "ObfDereferenceObject(object as _); if !bad() { MmUnmapViewInSystemSpace(base); }"
     )
     assert found.only.rule == "leak-memory" and found.shows()
+
+
+def test_pool_freed_in_use(breaks: Check) -> None:
+    """ "Bug Check 0xC4", 0x15: the pool holds an active timer."""
+    found = breaks(
+        "let p = pool(size_of::<KTIMER>()); let t = p.cast::<KTIMER>();\n"
+        "KeInitializeTimer(t); KeSetTimer(t, -1_000_000_000, null_mut()); // @set\n"
+        "if !bad() { KeCancelTimer(t); }\nExFreePoolWithTag(p.cast(), TAG); // @bad"
+    )
+    violation = found.violations[0]
+    assert violation.rule == "freed-in-use"
+    assert "holds a timer that is set, at offset 0" in violation.message
+    assert found.line() in [f.line for f in violation.frames]
+    assert found.line("set") in [f.line for s in violation.related for f in s.frames]
+
+
+def test_leak_resource(breaks: Check) -> None:
+    """WDK: "ExDeleteResourceLite function (wdm.h)"."""
+    found = breaks(
+        "ExInitializeResourceLite(resource());",
+        "if !bad() { ExDeleteResourceLite(resource()); }",
+        extra="static mut RESOURCE: MaybeUninit<ERESOURCE> = MaybeUninit::zeroed();"
+        "fn resource() -> *mut ERESOURCE { (&raw mut RESOURCE).cast() }",
+    )
+    assert found.only.rule == "leak-resource"
+
+
+def test_leak_timer(breaks: Check) -> None:
+    """WDK: "ExDeleteTimer function (wdm.h)"."""
+    found = breaks(
+        "let t = ExAllocateTimer(None, null_mut(), 0); // @bad\n"
+        "KEEP.store(t as *mut c_void, Ordering::Relaxed);",
+        "if !bad() { ExDeleteTimer(KEEP.load(Ordering::Relaxed) as _, 1, 1, null()); }",
+    )
+    assert found.only.rule == "leak-timer" and found.shows()
+
+
+def test_leak_work_item(breaks: Check) -> None:
+    """WDK: "IoFreeWorkItem function (wdm.h)"."""
+    found = breaks(
+        "let item = IoAllocateWorkItem((*driver).DeviceObject); // @bad\n"
+        "if !bad() { IoFreeWorkItem(item); }",
+        io="complete(irp, 0, 0)",
+    )
+    assert "leak-work-item" in [v.rule for v in found.violations]
+    (violation,) = (v for v in found.violations if v.rule == "leak-work-item")
+    assert found.line() in [f.line for f in violation.frames]

@@ -133,3 +133,32 @@ def test_remove_lock_released(breaks: Check) -> None:
         "ExFreePoolWithTag(lock.cast(), TAG);"
     )
     assert found.only.rule == "remove-lock-released" and found.shows()
+
+
+def test_status_and_information(breaks: Check) -> None:
+    """Windows drivers: "Setting the I/O Status Block in an IRP"."""
+    found = breaks(
+        io="if bad() { return complete(irp, STATUS_INVALID_PARAMETER, 8); } complete(irp, 0, 0)"
+    )
+    assert found.only.rule == "status-and-information"
+    assert "STATUS_INVALID_PARAMETER and Information 8" in found.only.message
+
+
+def test_completed_twice_shows_the_first_time(breaks: Check) -> None:
+    """ "Bug Check 0x44: MULTIPLE_IRP_COMPLETE_REQUESTS"."""
+    found = breaks(
+        io="IofCompleteRequest(irp, 0); // @first\nif bad() { IofCompleteRequest(irp, 0); } 0"
+    )
+    event = found.target.bugcheck
+    assert event is not None and event.code == "0x44"
+    assert found.line("first") in [f.line for s in event.related for f in s.frames]
+
+
+def test_touched_after_completion(breaks: Check) -> None:
+    """An IRP is gone with its completion: bug check 0xD5, which shows where that was."""
+    found = breaks(
+        io="IofCompleteRequest(irp, 0); // @first\nif bad() { (*irp).IoStatus.Information = 1; } 0"
+    )
+    event = found.target.bugcheck
+    assert event is not None and event.code == "0xD5"
+    assert found.line("first") in [f.line for s in event.related for f in s.frames]
