@@ -30,15 +30,59 @@ _LEFT: Final = (
 )
 
 _CODES: Final[dict[int, Explanation]] = {
+    0x01: Explanation(
+        "Critical or guarded regions were entered and left a different number of times: each "
+        "KeEnterCriticalRegion needs its KeLeaveCriticalRegion.",
+        (
+            "routine",
+            "APC state index",
+            "counts that differ",
+            "kind of call",
+        ),
+    ),
+    0x03: Explanation(
+        "A thread was to run on processors that the machine does not have.",
+    ),
+    0x05: Explanation(
+        "KeAttachProcess was called by a thread that is attached to another process already, "
+        "or in a DPC.",
+        (
+            "process attached to",
+            "process that the thread is in",
+        ),
+    ),
+    0x06: Explanation(
+        "KeUnstackDetachProcess was called with what KeStackAttachProcess did not fill, or in "
+        "another state.",
+    ),
+    0x09: Explanation(
+        "The IRQL was raised to a level below the current one.",
+        (
+            "IRQL before",
+            "IRQL asked for",
+        ),
+    ),
     0x0A: Explanation(
         "A routine of the kernel touched memory that is paged out or not mapped, at a raised IRQL: "
         "usually because a driver gave it a bad pointer, or called it at too high an IRQL.",
         _IRQL,
     ),
+    0x0C: Explanation(
+        "A thread waited for more objects at once than it may: 3 without a WaitBlockArray, 64 "
+        "with one.",
+    ),
     0x0F: Explanation(
         "A spin lock was acquired a second time by the processor that holds it.", ("the spin lock",)
     ),
     0x10: Explanation("A spin lock was released that nobody holds.", ("the spin lock",)),
+    0x11: Explanation(
+        "A mutex was released by a thread that does not own it.",
+        (
+            "thread",
+            "owner",
+            "mutex",
+        ),
+    ),
     0x18: Explanation(
         "Object references are given back more often than they are taken.",
         ("object type", "object", "kind of check", "count"),
@@ -47,9 +91,22 @@ _CODES: Final[dict[int, Explanation]] = {
         "The headers of pool were overwritten: somebody wrote past the end of an allocation.",
         ("kind of corruption",),
     ),
+    0x1A: Explanation(
+        "What the kernel knows of memory does not fit: a page that is not locked was mapped, "
+        "or a range was given back that was never taken.",
+        ("kind of damage",),
+    ),
     0x1E: Explanation(
         "An exception that nobody handles, at a raised IRQL or in a DPC.",
         (*_EXCEPTION[:2], "parameter 0 of the exception", "parameter 1 of the exception"),
+    ),
+    0x20: Explanation(
+        "A thread ended inside of a critical or guarded region that it did not leave.",
+        (
+            "pending APC",
+            "count of regions",
+            "IRQL",
+        ),
     ),
     0x35: Explanation(
         "An IRP was passed down to more devices than it has stack locations.", ("the IRP",)
@@ -59,10 +116,28 @@ _CODES: Final[dict[int, Explanation]] = {
         "often.",
         _EXCEPTION,
     ),
+    0x3F: Explanation(
+        "The address range for mappings is used up: something maps pages, and does not unmap them.",
+        (
+            "kind",
+            "pages asked for",
+        ),
+    ),
+    0x40: Explanation(
+        "IoBuildPartialMdl was given a target MDL that is too small for the range.",
+    ),
     0x44: Explanation(
         "Two pieces of code both believe that they own an IRP, and both completed it; or one that "
         "was given to another driver was completed.",
         ("the IRP",),
+    ),
+    0x48: Explanation(
+        "An IRP was cancelled that is completed already: its cancel routine was not taken "
+        "away (IoSetCancelRoutine) before.",
+        (
+            "the IRP",
+            "cancel routine",
+        ),
     ),
     0x4E: Explanation("The lists of physical pages are damaged, by an MDL most often."),
     0x50: Explanation(
@@ -93,6 +168,13 @@ _CODES: Final[dict[int, Explanation]] = {
         "read-only.",
         ("memory written", "page table entry"),
     ),
+    0xBF: Explanation(
+        "A thread acquired a fast mutex that it holds already: it would wait for itself for ever.",
+        (
+            "mutex",
+            "thread",
+        ),
+    ),
     0xC1: Explanation("Memory beside an allocation was overwritten.", ("address freed",)),
     0xC2: Explanation(
         "Pool was freed wrongly: twice, with another tag, or at an address that was not allocated.",
@@ -102,6 +184,18 @@ _CODES: Final[dict[int, Explanation]] = {
     0xC5: Explanation("The lists of free pool were damaged, by a write past an allocation.", _IRQL),
     0xC7: Explanation(
         _LEFT, ("0 timer, 1 DPC, 2 DPC routine", "its address", "begin of the memory", "its end")
+    ),
+    0xC9: Explanation(
+        "An IRP, or a device object, is not what the I/O manager was told it is.",
+        ("which check",),
+    ),
+    0xCA: Explanation(
+        "A driver told the PnP manager what cannot be: of a device that is no PDO, or twice "
+        "of the same one.",
+        (
+            "kind of mistake",
+            "the PDO",
+        ),
     ),
     0xCC: Explanation(
         "A routine of the kernel was given a pointer to pool that was freed already.", _SPECIAL_POOL
@@ -125,17 +219,53 @@ _CODES: Final[dict[int, Explanation]] = {
         "A driver read or wrote past the end of an allocation: a length or an index is wrong.",
         _SPECIAL_POOL,
     ),
+    0xD7: Explanation(
+        "A view of system space was unmapped that is not mapped: unmapped twice, perhaps.",
+        (
+            "address",
+            "size",
+        ),
+    ),
     0xDA: Explanation(
         "Mapped memory was given back wrongly: unmapped twice, or in other pieces than it was "
         "mapped.",
         ("kind of misuse",),
     ),
+    0xE1: Explanation(
+        "A work item returned at a raised IRQL.",
+        (
+            "routine",
+            "IRQL",
+            "work item",
+        ),
+    ),
     0xE3: Explanation(
         "A resource was released by a thread that does not hold it.", ("the resource", "the thread")
+    ),
+    0xE4: Explanation(
+        "A work item was queued that is queued already, or its memory was freed while it was "
+        "queued.",
+        (
+            "kind: 1 queued already",
+            "the work item",
+            "queue",
+        ),
+    ),
+    0xE7: Explanation(
+        "Floating-point state was restored by another thread, or at another IRQL, than saved it.",
+        ("kind of mistake",),
+    ),
+    0xE9: Explanation(
+        "A work item ended the system's worker thread that it ran on.",
+        ("thread",),
     ),
     0xFC: Explanation(
         "Data was executed: a function pointer that is wrong or was overwritten.",
         ("address", "page table entry"),
+    ),
+    0x12E: Explanation(
+        "An MDL was asked for that describes no possible range.",
+        ("kind of mistake",),
     ),
     0x133: Explanation(
         "A processor was kept at DISPATCH_LEVEL or in a DPC for too long: an endless loop, or a "
@@ -146,6 +276,13 @@ _CODES: Final[dict[int, Explanation]] = {
         "Code found its own data damaged and stopped at once: a list entry removed twice, a buffer "
         "on the stack overrun.",
         ("fast-fail code", "trap frame", "exception record"),
+    ),
+    0x4000008A: Explanation(
+        "A thread ended while it owned a mutex.",
+        (
+            "thread",
+            "mutex",
+        ),
     ),
 }
 
