@@ -7,6 +7,7 @@ alternately in one run, since the machines this runs on are noisy.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 
@@ -32,6 +33,8 @@ def main() -> int:
     parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], help="which (all)")
     parser.add_argument("--runs", type=int, default=9, help="runs per measurement (9)")
     given = parser.parse_args()
+    # As installed: with bytecode beside the sources, which some environments switch off.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     rows: list[Row] = []
     for name in given.groups or GROUPS:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
