@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .driver import NtFailure
+
 if TYPE_CHECKING:
     from .fs import Node, Volume
 
@@ -36,7 +38,7 @@ class HostFolder:
         for entry in sorted(os.scandir(folder), key=lambda e: e.name):
             try:
                 check_name(entry.name)
-            except Exception:  # noqa: S112 - a name that the volume cannot have
+            except NtFailure:  # a name that the volume cannot have
                 continue
             if entry.is_symlink():
                 continue
