@@ -101,9 +101,7 @@ def _queue(k: Kernel, item: int, routine: int, queue_type: int, context: int, *,
             message=f"{item:#x} was queued as an I/O work item, and was not initialized as one.",
         )
     arguments = (obj, context, item) if ex else (obj, context)
-    # A driver object lives as long as its driver: only devices are referenced here.
-    device = obj if obj in k.ob.objects else 0
-    k.workers.queue(_item(item, routine, arguments, owner, device), queue_type)
+    k.workers.queue(_item(item, routine, arguments, owner, obj), queue_type)
 
 
 @export(

@@ -16,6 +16,7 @@ from .registry import HIGH_LEVEL, PASSIVE_LEVEL, export, ntstatus
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
+    from ..kernel.thread import Thread
 
 
 @export("PKTHREAD KeGetCurrentThread(VOID)", irql=HIGH_LEVEL)
@@ -51,30 +52,76 @@ def PsCreateSystemThread(
 
     Drivers are told of it, and of the handle's creation.
     """
-    here = k.thread.current_process
+    thread = _create(k, ProcessHandle)
+    yield from _open(k, thread, ThreadHandle, DesiredAccess, ObjectAttributes, ClientId)
+    yield from _start(k, thread, StartRoutine, StartContext)
+    return 0
+
+
+@export(
+    "NTSTATUS IoCreateSystemThread(PVOID IoObject, PHANDLE ThreadHandle, ULONG DesiredAccess, "
+    "POBJECT_ATTRIBUTES ObjectAttributes, HANDLE ProcessHandle, PCLIENT_ID ClientId, "
+    "PKSTART_ROUTINE StartRoutine, PVOID StartContext)",
+    irql=PASSIVE_LEVEL,
+)
+@ntstatus
+def IoCreateSystemThread(
+    k: Kernel,
+    IoObject: int,
+    ThreadHandle: int,
+    DesiredAccess: int,
+    ObjectAttributes: int,
+    ProcessHandle: int,
+    ClientId: int,
+    StartRoutine: int,
+    StartContext: int,
+) -> Steps:
+    """WDK: "IoCreateSystemThread function (wdm.h)".
+
+    The driver or device object is referenced until the thread ends, so that the driver's image
+    stays: an unload calls DriverUnload and then waits for the thread.
+    """
+    k.ob.get(IoObject)
+    thread = _create(k, ProcessHandle)
+    k.ob.reference(IoObject)
+    thread.io_object = IoObject
+    yield from _open(k, thread, ThreadHandle, DesiredAccess, ObjectAttributes, ClientId)
+    yield from _start(k, thread, StartRoutine, StartContext)
+    return 0
+
+
+def _create(k: Kernel, process_handle: int) -> Thread:
+    """A thread of the calling driver in the process that a handle names, 0 for the system's."""
     process = k.ps.system
-    if ProcessHandle == CURRENT_PROCESS:
-        process = here
-    elif ProcessHandle:
-        payload = handle_target(k, ProcessHandle, "Process").payload
+    if process_handle == CURRENT_PROCESS:
+        process = k.thread.current_process
+    elif process_handle:
+        payload = handle_target(k, process_handle, "Process").payload
         assert isinstance(payload, Process)
         process = payload
-    owner = k.caller()
-    thread = k.ps.create_thread(process, owner)
-    flags = 0
-    if ObjectAttributes:
-        flags = Struct(k.memory, "OBJECT_ATTRIBUTES", ObjectAttributes)["Attributes"]
+    return k.ps.create_thread(process, k.caller())
+
+
+def _open(
+    k: Kernel, thread: Thread, out: int, access: int, attributes: int, client_id: int
+) -> Steps:
+    """Write a handle of a new thread to ``out``, and its CLIENT_ID where one is wanted."""
+    flags = Struct(k.memory, "OBJECT_ATTRIBUTES", attributes)["Attributes"] if attributes else 0
     kernel = bool(flags & const("OBJ_KERNEL_HANDLE"))
     obj = k.ob.get(thread.object)
-    asked = Asked(obj, here.pid, DesiredAccess, owner, kernel, flags)
+    asked = Asked(obj, k.thread.current_process.pid, access, thread.owner, kernel, flags)
     handle = yield from open_watched(k, asked)
-    k.memory.set_u64(ThreadHandle, handle)
-    if ClientId:
-        k.memory.set_u64(ClientId, process.pid)
-        k.memory.set_u64(ClientId + 8, thread.id)
+    k.memory.set_u64(out, handle)
+    if client_id:
+        k.memory.set_u64(client_id, thread.process.pid)
+        k.memory.set_u64(client_id + 8, thread.id)
+    return 0
+
+
+def _start(k: Kernel, thread: Thread, routine: int, context: int) -> Steps:
     k.tell("thread-created", thread)
     yield from ps_notify.thread_changed(k, thread, created=True)
-    k.ps.start(thread, PspSystemThread(k, StartRoutine, StartContext), "PspSystemThreadStartup")
+    k.ps.start(thread, PspSystemThread(k, routine, context), "PspSystemThreadStartup")
     return 0
 
 

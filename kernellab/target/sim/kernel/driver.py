@@ -242,10 +242,11 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
         _check_unused(k, device)
     yield from k.pnp.remove_all(driver.name)
     yield from at_same_irql(k, Call(routine, (driver.object,)), "DriverUnload")
-    # I/O work items reference their device objects, and those the driver.
-    wait = k.workers.drain(driver.name)
-    if wait is not None:
-        yield wait
+    # I/O work items and threads reference a device object, and that the driver, or the driver.
+    for drain in (k.workers.drain, k.ps.drain):
+        wait = drain(driver.name)
+        if wait is not None:
+            yield wait
     check_timers(k, driver)
     return 0
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from ..machine.memory import PAGE
 from . import ps_notify
 from .bugcheck import BugCheck
-from .execution import Activity, Call, Flow
+from .execution import Activity, Call, Flow, Wait
+from .locks import EndWait, park
 from .ob import Object
 from .structs import Struct
 from .thread import ETHREAD_SIZE, Thread
@@ -112,6 +113,8 @@ class ProcessManager:
         #: Threads by the address of their ETHREAD, processes by that of their EPROCESS.
         self.thread_objects: dict[int, Thread] = {}
         self.process_objects: dict[int, Process] = {}
+        #: Drivers whose unload waits for threads of IoCreateSystemThread, and what ends the wait.
+        self._drains: list[tuple[str, EndWait]] = []
         self.system = self.create_process("System", k.memory.system)
         #: What loads and unloads drivers, and what the client's calls run on.
         self.loader = self.create_thread(self.system)
@@ -181,6 +184,24 @@ class ProcessManager:
         k.memory.unmap(thread.limit, (thread.top - thread.limit) // PAGE)
         k.tell("thread-ended", thread)
         k.ob.dereference(thread.object)
+        if thread.io_object:
+            k.ob.dereference(thread.io_object)
+            for drain in [d for d in self._drains if not self._holds(d[0])]:
+                self._drains.remove(drain)
+                drain[1]()
+
+    def _holds(self, driver: str) -> bool:
+        """Whether a thread of IoCreateSystemThread keeps a driver's image in memory."""
+        return any(t.io_object and t.owner == driver for t in self.threads.values())
+
+    def drain(self, driver: str) -> Wait | None:
+        """Block the current thread until that is over; None where it is."""
+        if not self._holds(driver):
+            return None
+        action = EndWait(self._k)
+        self._drains.append((driver, action))
+        action.waiting, wait = park(self._k, f"the threads of {driver}")
+        return wait
 
     def _delete_process(self, obj: Object) -> None:
         k = self._k

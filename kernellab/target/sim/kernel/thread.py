@@ -37,6 +37,8 @@ class Thread(Flow):
         #: The process whose address space it has borrowed (KeStackAttachProcess).
         self.attached: Process | None = None
         self.owner = ""
+        #: The driver or device object that IoCreateSystemThread keeps for it, 0 for none.
+        self.io_object = 0
         self.priority = 8
         #: What :attr:`priority` is counted from: that of its process's class and an increment.
         self.base_priority = 8

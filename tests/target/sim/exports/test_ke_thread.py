@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+import kernellab
 from kernellab.errors import Bugcheck
-from tests.target.sim.execution import Build, run
+from kernellab.sources import build_text
+from tests.drivers import driver_source
+from tests.target.sim.execution import Build, prelude, run
 from tests.target.sim.exports.conftest import Guest
 
 
@@ -196,3 +199,34 @@ def test_the_rest_of_processors_and_time(guest: Guest) -> None:
     times = [guest.put(bytes(4)) for _ in range(3)]
     guest.call("ExQueryTimerResolution", *times)
     assert [guest.k.memory.u32(t) for t in times] == [156_250] * 3
+
+
+def test_threads_and_work_items_keep_the_driver_loaded() -> None:
+    """WDK: "IoCreateSystemThread function (wdm.h)", "IoInitializeWorkItem function (wdm.h)".
+
+    Both reference the driver object: DriverUnload runs, the image goes when they are through.
+    """
+    source = driver_source(
+        """unsafe {
+            let object = driver.as_raw().cast_mut();
+            let mut handle: HANDLE = null_mut();
+            let status = IoCreateSystemThread(object.cast(), &mut handle, 0x1FFFFF, null(),
+                null_mut(), null_mut(), Some(thread), 3 as *mut c_void);
+            println!("{status} {}", ZwClose(handle));
+            assert!(IoSizeofWorkItem() <= 256);
+            IoInitializeWorkItem(object.cast(), obj::<c_void>(0) as _);
+            IoQueueWorkItemEx(obj::<c_void>(0) as _, Some(work), 1, null());
+        }""",
+        extra=prelude(
+            """unsafe extern "system" fn thread(context: *mut c_void) {
+                sleep(2_000); println!("thread {}", context as usize); }
+            unsafe extern "system" fn work(_: *mut c_void, _: *mut c_void, item: isize) {
+                sleep(1_000); println!("work"); unsafe { IoUninitializeWorkItem(item) }; }"""
+        ),
+    )
+    image = build_text("held", source.replace("fn init(_:", "fn init(driver:")).sys
+    with kernellab.connect("sim") as target:
+        driver = target.load(image)
+        driver.unload()
+        assert list(driver.log.lines) == ["0 0", "bye", "work", "thread 3"]
+        assert target.violations == []
