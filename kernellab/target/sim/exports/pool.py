@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..kernel import pool_damage
 from ..kernel.bugcheck import BugCheck
 from ..kernel.execution import RaisedStatus
 from ..kernel.structs import const, size_of
+from ..machine.memory import PAGE
 from .registry import DISPATCH_LEVEL, export
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ _NO_QUOTA: Final = f"{_GUARDED}; quotas are not charged"
 # executable.
 _PAGED: Final = 1
 _ALIGNED: Final = 4
+#: POOL_HEADER's size: it lies before what does not begin on a page.
+_POOL_HEADER: Final = 16
 _CACHE_LINE: Final = 64
 _QUOTA_FAILS: Final = const("POOL_QUOTA_FAIL_INSTEAD_OF_RAISE")
 _RAISE: Final = const("POOL_RAISE_IF_ALLOCATION_FAILURE")
@@ -212,7 +216,10 @@ def ExFreePool(k: Kernel, P: int) -> None:
 
 @export("VOID ExFreePoolWithTag(PVOID P, ULONG Tag)", irql=DISPATCH_LEVEL)
 def ExFreePoolWithTag(k: Kernel, P: int, Tag: int) -> None:
-    """WDK: "ExFreePoolWithTag function (wdm.h)"; "Bug Check 0xC2: BAD_POOL_CALLER"."""
+    """WDK: "ExFreePoolWithTag function (wdm.h)"; "Bug Check 0xC2: BAD_POOL_CALLER".
+
+    What was written outside of the allocation, and no rule reports, is 0x19 or 0xC1.
+    """
     allocation = k.pool.live.get(P)
     if allocation is None:
         raise _bad_free(k, P)
@@ -228,6 +235,7 @@ def ExFreePoolWithTag(k: Kernel, P: int, Tag: int) -> None:
             message="The driver freed memory that belongs to the kernel.",
         )
     k.tell("pool-freeing", allocation)
+    pool_damage.check(k, allocation)
     k.pool.free(allocation)
 
 
@@ -244,6 +252,7 @@ def ExFreePool2(
 
 
 def _bad_free(k: Kernel, address: int) -> BugCheck:
+    """Bug Check 0xC2: BAD_POOL_CALLER; Bug Check 0xC5: DRIVER_CORRUPTED_EXPOOL."""
     freed = k.pool.freed.get(address)
     if freed is not None:
         return BugCheck(
@@ -251,6 +260,13 @@ def _bad_free(k: Kernel, address: int) -> BugCheck:
             message=f"{freed.size} bytes of pool with tag '{freed.tag_text}' were freed twice.",
         )
     near = k.pool.near(address) if address else None
+    header = address - _POOL_HEADER
+    if k.irql >= DISPATCH_LEVEL and address % PAGE and not k.memory.page(header):
+        return BugCheck(
+            *("DRIVER_CORRUPTED_EXPOOL", header, k.irql, 0, k.stub_of("ExFreePoolWithTag")),
+            message=f"The driver freed {address:#x} at IRQL {k.irql}, and no memory is mapped "
+            "there: the pool's routine could not read its header.",
+        )
     where = ""
     if near is not None and not near[1]:
         where = f": it is {address - near[0].address} bytes into an allocation"

@@ -21,10 +21,11 @@ from ..machine.veil import PAGED_START
 from .execution import Context
 
 NONPAGED_START: Final = 0xFFFF_A800_0000_0000
-_SLACK: Final = 0xFD
+#: What lies between an allocation and its page's begin or end.
+SLACK: Final = 0xFD
 #: What memory that was not asked to be zeroed is full of: not zero, and never a driver's own.
 FRESH: Final = 0xCD
-_PATTERN: Final = bytes([_SLACK]) * PAGE
+_PATTERN: Final = bytes([SLACK]) * PAGE
 _UNZEROED: Final = bytes([FRESH]) * PAGE
 
 #: Which side of a small allocation has the unmapped page: behind, in front, or now so, now so,
@@ -53,6 +54,8 @@ class Allocation:
     #: Where it was allocated and freed, where somebody keeps that.
     context: Context | None = None
     freed: Context | None = None
+    #: Whether special pool was asked for (SpecialPoolOverrun, SpecialPoolUnderrun).
+    special: bool = False
 
     @property
     def tag_text(self) -> str:
@@ -116,6 +119,7 @@ class Pool:
             memory.write_physical(frames[-1] + PAGE - slack, _PATTERN[:slack])
         address = first + front
         made = Allocation(address, size, tag, paged, owner, first, pages, zero, execute)
+        made.special = bool(guard)
         self.live[address] = made
         self._made[paged].append(made)
         return address
@@ -136,7 +140,7 @@ class Pool:
         data = self._memory.ram[at : at + slack]
         if data == _PATTERN[:slack]:
             return None
-        return allocation.size + next(i for i, byte in enumerate(data) if byte != _SLACK)
+        return allocation.size + next(i for i, byte in enumerate(data) if byte != SLACK)
 
     def underrun(self, allocation: Allocation) -> int | None:
         """How far in front of the allocation the nearest changed byte is, or None."""
@@ -147,7 +151,7 @@ class Pool:
         data = self._memory.ram[at : at + front]
         if data == _PATTERN[:front]:
             return None
-        return front - max(i for i, byte in enumerate(data) if byte != _SLACK)
+        return front - max(i for i, byte in enumerate(data) if byte != SLACK)
 
     def free(self, allocation: Allocation) -> None:
         """Take a live allocation's pages away."""

@@ -58,12 +58,13 @@ class Rule:
         *,
         context: Context | None = None,
         related: Iterable[Related] = (),
-    ) -> None:
+    ) -> bool:
         """The rule was broken: now and here, unless an earlier moment is given as ``context``.
 
-        ``driver`` is whose mistake it is: that of the current call unless given.
+        ``driver`` is whose mistake it is: that of the current call unless given. False where the
+        rule does not hold for that driver.
         """
-        self._verifier.report(self.name, message, driver, context=context, related=related)
+        return self._verifier.report(self.name, message, driver, context=context, related=related)
 
     def at(self, routine: int) -> Context:
         """A call stack of one frame: a routine of the driver that is over already."""
@@ -120,20 +121,23 @@ class Verifier:
         *,
         context: Context | None = None,
         related: Iterable[Related] = (),
-    ) -> None:
-        """Tell the client of a broken rule, once for each place it is broken at."""
+    ) -> bool:
+        """Tell the client of a broken rule, once for each place it is broken at.
+
+        False where the rule does not hold for the driver.
+        """
         k = self.k
         kept = context is not None
         if context is None and k.flow.in_export:
             context = k.flow.context(trapped=True)
         driver = driver or (k.caller() if k.flow.in_export else "")
         if rule in self._off or self._is_exempt(driver, rule):
-            return
+            return False
         frames = k.frames(context, live=not kept) if context is not None else []
         message = well_formed(message)
         key = (driver, rule, message, *(f.address for f in frames[:4]))
         if key in self._reported:
-            return
+            return True
         self._reported.add(key)
         stacks = [
             {"label": label, "frames": [frame_fields(f) for f in k.frames(moment, live=False)]}
@@ -147,3 +151,4 @@ class Verifier:
             "frames": [frame_fields(f) for f in frames],
         }
         k.emit("violation", {**fields, "related": stacks} if stacks else fields)
+        return True

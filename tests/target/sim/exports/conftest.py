@@ -23,10 +23,16 @@ _THUNK = bytes.fromhex("8f051a000000 ff151c000000 ff250e000000")
 class Guest:
     """One machine. ``call`` gives rax as unsigned 64 bits."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: dict[str, bool] | None = None, pool_guard: str = "after") -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
-        self.k = Kernel(exports.table(), lambda kind, fields: self.events.append((kind, fields)))
-        verify.attach(self.k)
+        #: Which rules are off.
+        self.rules = rules or {}
+        self.k = Kernel(
+            exports.table(),
+            lambda kind, fields: self.events.append((kind, fields)),
+            pool_guard=pool_guard,
+        )
+        verify.attach(self.k, self.rules)
         self.k.memory.map(DRIVER, 1, execute=True)
         self.k.memory.write(DRIVER, _THUNK)
         self.k.modules.append(ModuleImage("test.sys", DRIVER, b"", size=0x1000))

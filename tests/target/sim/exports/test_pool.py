@@ -84,3 +84,79 @@ def test_cache_aligned(guest: Guest) -> None:
     """WDK: "POOL_FLAGS": POOL_FLAG_CACHE_ALIGNED."""
     flags = NON_PAGED | const("POOL_FLAG_CACHE_ALIGNED")
     assert guest.call("ExAllocatePool2", flags, 10, TAG) % 64 == 0
+
+
+def _damaged(
+    guest: Guest, size: int, offset: int, *, priority: int = 16, value: int = 1
+) -> tuple[int, BugCheck | None]:
+    """Free an allocation outside of which a byte was written: its address, the bug check."""
+    address = guest.call("ExAllocatePoolWithTagPriority", 512, size, TAG, priority)
+    guest.k.memory.write(address + offset, bytes([value]))
+    try:
+        guest.call("ExFreePoolWithTag", address, TAG)
+    except BugCheck as check:
+        return address, check
+    return address, None
+
+
+def _facts(check: BugCheck | None) -> tuple[str, tuple[int, ...]]:
+    assert check is not None
+    return check.name, check.parameters
+
+
+def test_damage_that_no_rule_reports_is_0x19() -> None:
+    """ "Bug Check 0x19: BAD_POOL_HEADER", 0x20 (a header) and 0x21 (behind the data)."""
+    bare = Guest({"pool-overrun": False, "pool-underrun": False})
+    at, check = _damaged(bare, 30, -1)
+    assert _facts(check) == ("BAD_POOL_HEADER", (0x20, at - 16, at + 32, 0))
+    assert check is not None and "1 byte before the beginning of 30 bytes" in check.message
+    at, check = _damaged(Guest(bare.rules), 30, 31, value=0x41)
+    assert _facts(check) == ("BAD_POOL_HEADER", (0x21, at, 30, 0x41))
+    at, check = _damaged(Guest(bare.rules), 5000, 5001, value=0x42)
+    assert _facts(check) == ("BAD_POOL_HEADER", (0x21, at, 5000, 0x42))
+    at, check = _damaged(Guest(bare.rules, "before"), 30, 40)
+    assert _facts(check) == ("BAD_POOL_HEADER", (0x20, at - 16, at + 32, 0))
+
+
+def test_damage_further_away_is_another_allocations() -> None:
+    """What lies behind both headers is data of others on Windows, which nothing notices."""
+    rules = {"pool-overrun": False, "pool-underrun": False}
+    assert _damaged(Guest(rules), 30, -17)[1] is None
+    assert _damaged(Guest(rules, "before"), 30, 48)[1] is None
+
+
+def test_damage_that_a_rule_reports_is_no_bug_check(guest: Guest) -> None:
+    """The rule stands in for the bug check: the machine goes on, each of the two by itself."""
+    assert _damaged(guest, 30, -1)[1] is None and _damaged(guest, 30, 30)[1] is None
+    told = [fields["rule"] for kind, fields in guest.events if kind == "violation"]
+    assert told == ["pool-underrun", "pool-overrun"]
+    one = Guest({"pool-overrun": False})
+    assert _damaged(one, 30, -1)[1] is None
+    assert _facts(_damaged(one, 30, 30)[1])[0] == "BAD_POOL_HEADER"
+
+
+def test_damage_of_special_pool_is_0xc1() -> None:
+    """ "Bug Check 0xC1: SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION", 0x23, 0x24 and 0x32."""
+    rules = {"pool-overrun": False, "pool-underrun": False}
+    name = "SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION"
+    over = const("NormalPoolPrioritySpecialPoolOverrun")
+    under = const("NormalPoolPrioritySpecialPoolUnderrun")
+    for offset, priority, value, kind in (
+        *((-100, over, 1, 0x23), (31, over, 1, 0x24), (30, under, 1, 0x24)),
+        (-100, over, 0xFC, 0x32),
+    ):
+        at, check = _damaged(Guest(rules), 30, offset, priority=priority, value=value)
+        assert _facts(check) == (name, (at, at + offset, 0, kind))
+
+
+def test_wild_free_at_dispatch_level_is_0xc5(guest: Guest) -> None:
+    """ "Bug Check 0xC5: DRIVER_CORRUPTED_EXPOOL": memory, IRQL, read, the pool's routine."""
+    wild = 0xFFFF_A800_7777_0040
+    with pytest.raises(BugCheck) as info:
+        guest.call("ExFreePoolWithTag", wild, TAG, irql=2)
+    routine = guest.k.stub_of("ExFreePoolWithTag")
+    assert _facts(info.value) == ("DRIVER_CORRUPTED_EXPOOL", (wild - 16, 2, 0, routine))
+    other = Guest()
+    with pytest.raises(BugCheck) as info:
+        other.call("ExFreePoolWithTag", wild, TAG)
+    assert info.value.name == "BAD_POOL_CALLER"

@@ -14,7 +14,7 @@ from kernellab import cli
 from kernellab.build import BuildResult
 from kernellab.cell.options import complete_magic
 from kernellab.cellrun import Workbench
-from kernellab.errors import UsageError
+from kernellab.errors import Bugcheck, UsageError
 from kernellab.target import registry
 from kernellab.target.sim.verify import table
 
@@ -55,6 +55,26 @@ def test_rules_can_be_off_for_one_driver(leaky: Path) -> None:
         assert [v.rule for v in target.violations[1:]] == [
             *("leak-pool", "stall-too-long", "leak-pool")
         ]
+
+
+def test_without_its_rule_an_underrun_has_the_consequence_that_it_has_on_windows(
+    build_driver: Callable[..., BuildResult],
+) -> None:
+    """ "Bug Check 0x19: BAD_POOL_HEADER", 0x20; it shows where the memory was allocated."""
+    image = build_driver(
+        "underrun",
+        """unsafe { let p = windows_kernel_rs::sys::ExAllocatePool2(64, 100, 0x6b61654c);
+        p.cast::<u8>().sub(1).write(1);
+        windows_kernel_rs::sys::ExFreePoolWithTag(p, 0x6b61654c); }""",
+    ).sys
+    assert rules_of(image) == ["pool-underrun"]
+    for setting in ({"pool-underrun": False}, "off"):
+        with kernellab.connect("sim") as target, pytest.raises(Bugcheck) as info:
+            target.load(image, verifier=setting)
+        assert (info.value.code, info.value.parameters[0]) == (0x19, 0x20)
+        event = target.bugcheck
+        assert event is not None and event.related[0].label == "allocated here"
+        assert any(frame.module == "underrun" for frame in event.related[0].frames)
 
 
 @pytest.mark.parametrize("setting", [{"no-such-rule": False}, "sometimes", 3])
