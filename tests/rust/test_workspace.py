@@ -103,15 +103,53 @@ def test_no_warnings_on_this_computer(template: Path, target: str) -> None:
     )
 
 
-def test_unit_tests(template: Path, target: str) -> None:
-    """What needs no kernel: errors, splitting of text, the allocator, IRPs, lists."""
-    cargo, host = _host_cargo(template, "version")
-    libraries = ["-p", "windows-kernel-rs", "-p", "windows-kernel-sys", "--lib"]
-    command: list[str | Path] = [cargo, "test", "--offline", "--target", host, *libraries]
+def _cargo_test(command: Sequence[str | Path], template: Path, target: str) -> int:
+    """How many tests passed; all have to."""
     answer = _run(command, template, CARGO_TARGET_DIR=target)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    passed = sum(map(int, re.findall(r"(\d+) passed", answer.stdout)))
-    assert passed >= 30
+    return sum(map(int, re.findall(r"(\d+) passed", answer.stdout)))
+
+
+def test_unit_tests(template: Path, target: str) -> None:
+    """What needs no kernel: errors, splitting of text, the allocator, IRQL, IRPs, lists."""
+    cargo, host = _host_cargo(template, "version")
+    libraries = ["-p", "windows-kernel-rs", "-p", "windows-kernel-sys", "--lib"]
+    command = [cargo, "test", "--offline", "--target", host, *libraries]
+    assert _cargo_test(command, template, target) >= 30
+
+
+def test_the_examples_in_the_documentation_build(template: Path, target: str) -> None:
+    """They are `no_run`: what they call is in the kernel."""
+    cargo, host = _host_cargo(template, "version")
+    command = [cargo, "test", "--offline", "--target", host, "-p", "windows-kernel-rs", "--doc"]
+    assert _cargo_test(command, template, target) >= 10
+    sources = (template / "windows-kernel-rs" / "src").rglob("*.rs")
+    assert [path.name for path in sources if "```ignore" in path.read_text()] == []
+
+
+@pytest.mark.slow
+def test_unit_tests_under_miri(template: Path, tmp_path: Path) -> None:
+    """Miri finds undefined behaviour in what needs no kernel."""
+    cargo, host = _host_cargo(template, "version")
+    tool = [cargo, "miri"]
+    if _run([*tool, "--version"], template).returncode:
+        tool = [cargo, "+nightly", "miri"]
+        if _run([*tool, "--version"], template).returncode:
+            pytest.skip("no Miri: rustup component add miri --toolchain nightly")
+    setup = _run([*tool, "setup", "--target", host], template)
+    if setup.returncode:
+        pytest.skip(f"Miri cannot be set up here: {setup.stderr[-300:]}")
+    command = [*tool, "test", "--offline", "--target", host, "-p", "windows-kernel-rs", "--lib"]
+    assert _cargo_test(command, template, str(tmp_path)) >= 20
+
+
+@pytest.mark.slow
+def test_documentation(template: Path, target: str) -> None:
+    """No link in it leads nowhere."""
+    cargo, host = _host_cargo(template, "version")
+    command = [cargo, "doc", "--offline", "--no-deps", "--target", host, "-p", "windows-kernel-rs"]
+    answer = _run(command, template, CARGO_TARGET_DIR=target, RUSTDOCFLAGS="-Dwarnings")
+    assert answer.returncode == 0, answer.stderr
 
 
 @pytest.mark.parametrize("lto", ["false", "true"])

@@ -2,8 +2,7 @@
 //!
 //! A driver is a type that implements [`KernelModule`], named to [`kernel_module!`]:
 //!
-//! ```ignore
-//! #![no_std]
+//! ```no_run
 //! use windows_kernel_rs::{kernel_module, println, Driver, Error, KernelModule};
 //!
 //! struct Module;
@@ -22,10 +21,11 @@
 //! ```
 //!
 //! Linking this crate also brings what every Rust driver needs: a global allocator on the
-//! nonpaged pool ([`pool`]), a panic handler that prints and then bug-checks ([`panic`]), and
+//! nonpaged pool ([`pool`]), a panic handler that prints and then bug-checks ([`mod@panic`]), and
 //! with [`sys`] the routines that the compiler calls. A driver may define `DriverEntry` itself and use only that.
 
 #![no_std]
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks, missing_docs)]
 
 // Drivers name collections as `alloc::…` by `extern crate alloc`; here for the prelude.
 #[doc(hidden)]
@@ -35,6 +35,7 @@ extern crate std;
 
 pub mod error;
 pub mod io;
+pub mod irql;
 pub mod mem;
 pub mod module;
 pub mod panic;

@@ -48,7 +48,7 @@ impl Driver {
     }
 }
 
-/// A driver. See the [crate](crate).
+/// A driver. See the [crate].
 ///
 /// The value lives from [`init`](Self::init) to the end of the driver. Other threads may use it
 /// meanwhile, so it is `Sync`; it is dropped on another thread than the one that made it, so it

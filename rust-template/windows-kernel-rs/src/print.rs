@@ -99,7 +99,7 @@ pub fn print(text: fmt::Arguments<'_>) {
     });
 }
 
-/// Prints to the kernel's debug output, as `std::print!` does to standard output. See [`mod@print`].
+/// Prints to the kernel's debug output, as `std::print!` does to standard output. See [`mod@crate::print`].
 ///
 /// IRQL <= DIRQL.
 #[macro_export]
@@ -110,7 +110,7 @@ macro_rules! print {
 }
 
 /// Prints a line to the kernel's debug output: one message, if it has at most 512 bytes. See
-/// [`mod@print`].
+/// [`mod@crate::print`].
 ///
 /// IRQL <= DIRQL.
 #[macro_export]
@@ -123,13 +123,13 @@ macro_rules! println {
     };
 }
 
-/// As [`print!`]: the kernel has one debug output.
+/// As [`print!`](crate::print!): the kernel has one debug output.
 #[macro_export]
 macro_rules! eprint {
     ($($argument:tt)*) => { $crate::print!($($argument)*) };
 }
 
-/// As [`println!`]: the kernel has one debug output.
+/// As [`println!`](crate::println!): the kernel has one debug output.
 #[macro_export]
 macro_rules! eprintln {
     ($($argument:tt)*) => { $crate::println!($($argument)*) };
