@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .cell.source import CellSource
     from .driver import Driver
     from .lab import Target
-    from .protocol import Event, Frame
+    from .protocol import Event
 
 
 class Workbench:
@@ -28,6 +28,7 @@ class Workbench:
     def __init__(self) -> None:
         self._targets: dict[str, Target] = {}
         self._runs: dict[str, CellRun] = {}
+        self._files: dict[str, dict[str, CellSource]] = {}
         self._lock = threading.Lock()
         self._warming: threading.Thread | None = None
         atexit.register(self.close)
@@ -55,6 +56,22 @@ class Workbench:
         run = CellRun(self, source, options, display, rich)
         self._runs[source.name] = run
         run.run(previous, bind)
+
+    def add_file(self, driver: str, path: str, source: CellSource) -> None:
+        """Make a cell a further file of ``driver``. Raises UsageError for a bad name or path."""
+        from .crate import validate_module, validate_name
+
+        validate_name(driver)
+        self._files.setdefault(driver, {})[validate_module(path)] = source
+
+    def remove_file(self, driver: str, path: str) -> None:
+        """Take a file of ``driver`` away. Raises UsageError where there is none."""
+        if self._files.get(driver, {}).pop(path, None) is None:
+            raise UsageError(f"{driver} has no file {path!r}: `%rustfile {driver}` lists them")
+
+    def files_of(self, driver: str) -> Mapping[str, CellSource]:
+        """The further files of ``driver``, by path."""
+        return self._files.get(driver, {})
 
     def values_of(self, option: str) -> Sequence[str]:
         """What ``--no-verify`` can be: the rules of the default target's verifier."""
@@ -105,9 +122,13 @@ class CellRun:
         display: Callable[..., Any],
         rich: bool,
     ) -> None:
+        from .crate import CELL
         from .pane.show import new_pane, show
 
         self.source = source
+        files = bench.files_of(source.name)
+        self._modules = {path: each.text for path, each in files.items()}
+        self._own_files = {CELL, *files}
         self.driver: Driver | None = None
         self._bench = bench
         self._options = options
@@ -119,7 +140,7 @@ class CellRun:
             rich=rich,
             on_unload=self.unload,
             on_reload=self.reload,
-            source=source.cell,
+            source={CELL: source.cell, **{path: each.cell for path, each in files.items()}},
         )
         show(self._pane, display)
 
@@ -161,6 +182,7 @@ class CellRun:
             self.source.name,
             self.source.text,
             dependencies=self._options.dep,
+            modules=self._modules,
             release=self._options.release,
             progress=self._pane.set_progress,
         )
@@ -229,7 +251,7 @@ class CellRun:
             variable = driver.name.replace("-", "_")
             self._pane.set_state("gone", f"{detail}: {variable}.reload() loads it again")
         else:
-            self._pane.set_state(driver.state, _reason(driver))
+            self._pane.set_state(driver.state, _reason(driver, self._own_files))
         if driver.state != "gone":  # one that is gone still sees the reboot
             self._on_machine = driver.state in ("loading", "running")
         if driver.state in ("unloaded", "gone"):
@@ -284,19 +306,15 @@ def _is_reboot(event: Event) -> bool:
     return isinstance(event, State) and event.state == "rebooted"
 
 
-def _reason(driver: Driver) -> str:
+def _reason(driver: Driver, files: Collection[str]) -> str:
     """Why it has stopped, in a sentence; a bug check has its own panel, which says the rest."""
     event = driver.bugcheck
     if driver.state == "failed" and driver.error.startswith("DriverEntry returned"):
         return f"{driver.error}, and so the driver is not loaded"
     if driver.state != "bug check" or event is None:
         return driver.error
-    own = next((f for f in event.frames if _is_own(f)), None)
+    own = next((f for f in event.frames if f.file in files and f.line), None)
     return f"{event.name} at {own.file}:{own.line}" if own else event.name
-
-
-def _is_own(frame: Frame) -> bool:
-    return frame.file == "cell" and bool(frame.line)
 
 
 def take_away(driver: Driver) -> None:

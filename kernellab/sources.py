@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .build import BuildResult, build, build_folder
@@ -27,19 +27,21 @@ def build_text(
     *,
     file_name: str = "cell",
     dependencies: Sequence[str] = (),
+    modules: Mapping[str, str] | None = None,
     release: bool = False,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> BuildResult:
     """Build the driver ``name`` from Rust source; messages name ``file_name`` and its lines.
 
-    ``dependencies`` are such as ``bitflags=2``; those named in the source are added. Raises
-    UsageError, BuildError with the compiler's messages, ToolchainError.
+    ``dependencies`` are such as ``bitflags=2``; those named in the source are added;
+    ``modules`` its further files, text by path. Raises UsageError, BuildError with the
+    compiler's messages, ToolchainError.
     """
     validate_name(name)
     source, wanted = split_dependencies(text)
     wanted = {**wanted, **dict(parse_dependency(each) for each in dependencies)}
-    crate = write_crate(name, source, file_name=file_name, dependencies=wanted)
+    crate = write_crate(name, source, file_name=file_name, dependencies=wanted, modules=modules)
     return build(crate, release=release, progress=progress, cancel=cancel)
 
 

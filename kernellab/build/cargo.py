@@ -111,6 +111,7 @@ def _build(
             release=release,
             toolchain=toolchain,
             supplied=crate.supplied,
+            modules=frozenset(crate.files) - {"Cargo.toml", crate.file_name},
             wanted=tuple(crate.dependencies),
             progress=progress,
             cancel=cancel,
@@ -123,8 +124,9 @@ def _build(
         with cache.trouble():
             workspace.keep_lock(place, crate)
             paths = [
-                linker_map.ItemPath(crate.file_name, each.first, each.last, each.path)
-                for each in crate.impls
+                linker_map.ItemPath(file, each.first, each.last, each.path)
+                for file, impls in crate.impls.items()
+                for each in impls
             ]
             _finish(run, place, key, paths)
     if store.count() % 64 == 0:
@@ -200,7 +202,7 @@ class _Run:
     """One run of Cargo and what came out of it.
 
     ``source`` is the driver's own root source file, ``shown`` what messages call it;
-    ``wanted`` the registry crates that may have to be downloaded.
+    ``modules`` its further files; ``wanted`` the registry crates that may have to be downloaded.
     """
 
     name: str
@@ -211,6 +213,7 @@ class _Run:
     release: bool
     toolchain: Toolchain
     supplied: int = 0
+    modules: frozenset[str] = frozenset()
     wanted: tuple[str, ...] = ()
     package: str = ""
     progress: Progress | None = None
@@ -288,6 +291,7 @@ class _Run:
         self.diagnostics += from_compiler(
             inner,
             file_name=self.shown if own else "",
+            modules=self.modules if own else (),
             supplied=self.supplied if own else 0,
             hide=[str(self.cwd), str(_cargo_sources()), str(self.toolchain.home)],
         )

@@ -7,7 +7,7 @@ them on a terminal; only what names this machine or our own additions is changed
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -82,13 +82,18 @@ def restore(plain: Mapping[str, Any]) -> Diagnostic:
 
 
 def from_compiler(
-    message: Mapping[str, Any], *, file_name: str, supplied: int = 0, hide: Sequence[str] = ()
+    message: Mapping[str, Any],
+    *,
+    file_name: str,
+    supplied: int = 0,
+    modules: Collection[str] = (),
+    hide: Sequence[str] = (),
 ) -> list[Diagnostic]:
     """The diagnostics in one ``message`` of rustc's.
 
     ``file_name`` is the source's own; ``supplied`` how many characters were put before its
-    line 1; ``hide`` are folders of this machine, taken off any path. A failed link becomes
-    one diagnostic for each thing that is wrong.
+    line 1; ``modules`` are its further files, ``hide`` folders of this machine, taken off any
+    path. A failed link becomes one diagnostic for each thing that is wrong.
     """
     level = str(message.get("level", "error"))
     if level.startswith("error"):  # also: "error: internal compiler error"
@@ -103,13 +108,16 @@ def from_compiler(
     if _LINKED_WITH_STD.search(text) and any("`std`" in str(c.get("message")) for c in children):
         return [plain("error", " ".join(_NO_STD.split()), code="no-std")]
     rendered = str(message.get("rendered") or f"{level}: {text}\n")
-    span = _main_span(message.get("spans", []), file_name)
+    files = {file_name, *modules}
+    span = _main_span(message.get("spans", []), files)
     shift = supplied if span.get("line_start") == 1 and span.get("file_name") == file_name else 0
     if supplied:
         rendered = _unshift(rendered, file_name, supplied)
     code = message.get("code")
     suggestions = [
-        each for part in (message, *children) for each in _suggestions(part, file_name, supplied)
+        each
+        for part in (message, *children)
+        for each in _suggestions(part, files, file_name, supplied)
     ]
     return [
         Diagnostic(
@@ -135,32 +143,36 @@ def plain(level: str, message: str, *, code: str = "", more: str = "") -> Diagno
 # -- rustc ----------------------------------------------------------------------------------------
 
 
-def _main_span(spans: Sequence[Mapping[str, Any]], file_name: str) -> Mapping[str, Any]:
+def _main_span(spans: Sequence[Mapping[str, Any]], files: Collection[str]) -> Mapping[str, Any]:
     """The primary span; where a macro of another crate made it, where the user called that."""
     primary = [span for span in spans if span.get("is_primary")] or list(spans)
     for span in primary:
         at: Mapping[str, Any] | None = span
         while at is not None:
-            if at.get("file_name") == file_name:
+            if at.get("file_name") in files:
                 return at
             at = (at.get("expansion") or {}).get("span")
     return primary[0] if primary else {}
 
 
-def _suggestions(part: Mapping[str, Any], file_name: str, supplied: int) -> Iterator[Suggestion]:
+def _suggestions(
+    part: Mapping[str, Any], files: Collection[str], file_name: str, supplied: int
+) -> Iterator[Suggestion]:
     for span in part.get("spans", []):
         replacement = span.get("suggested_replacement")
-        if replacement is None or span.get("file_name") != file_name:
+        file = span.get("file_name")
+        if replacement is None or file not in files:
             continue
+        extra = supplied if file == file_name else 0
         start, end = int(span["column_start"]), int(span["column_end"])
         yield Suggestion(
             message=str(part.get("message", "")),
             replacement=str(replacement),
-            file=file_name,
+            file=str(file),
             line=int(span["line_start"]),
-            column=max(start - (supplied if span["line_start"] == 1 else 0), 1),
+            column=max(start - (extra if span["line_start"] == 1 else 0), 1),
             end_line=int(span["line_end"]),
-            end_column=max(end - (supplied if span["line_end"] == 1 else 0), 1),
+            end_column=max(end - (extra if span["line_end"] == 1 else 0), 1),
             applicability=str(span.get("suggestion_applicability") or ""),
         )
 

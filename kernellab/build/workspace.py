@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,6 +22,8 @@ from .toolchain import TARGET, Toolchain
 
 _READY: Final = ".ready"
 _LOCK: Final = "lock"
+#: The sources of the driver that lies in the workspace now, as a list.
+_SOURCES: Final = "sources.json"
 
 #: Seconds without use after which the folder of another template or toolchain is deleted.
 _UNUSED: Final = 21 * 24 * 3600.0
@@ -71,7 +74,7 @@ class CrateLike(Protocol):
     @property
     def supplied(self) -> int: ...
     @property
-    def impls(self) -> Sequence[ImplLike]: ...
+    def impls(self) -> Mapping[str, Sequence[ImplLike]]: ...
     @property
     def key(self) -> str: ...
 
@@ -119,17 +122,34 @@ def prepare(place: Path, crate: CrateLike) -> None:
         _retire(place)
     os.utime(place / _READY)
     _write_if_changed(place / "Cargo.toml", crate.files["Cargo.toml"])
-    for path, text in crate.files.items():
-        if path != "Cargo.toml":
-            # Always written: Cargo compares times, and what it built last may be another cell.
-            (place / path).write_text(text, encoding="utf-8", newline="")
-    for old in place.iterdir():
-        if old.is_file() and old.suffix == ".rs" and old.name not in crate.files:
-            old.unlink()
+    sources = {path: text for path, text in crate.files.items() if path != "Cargo.toml"}
+    _remove_others(place, sources)
+    for path, text in sources.items():
+        # Always written: Cargo compares times, and what it built last may be another cell.
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_text(text, encoding="utf-8", newline="")
     saved = _saved_lock(place, crate)
     text = saved.read_text(encoding="utf-8") if saved.is_file() else crate.template.lock
     if text:
         _write_if_changed(place / "Cargo.lock", text)
+
+
+def _remove_others(place: Path, sources: Iterable[str]) -> None:
+    """Delete the sources of the driver that was built here before; note whose lie here now.
+
+    A module that is left behind would be found by the next driver.
+    """
+    note = place / _SOURCES
+    try:
+        before = json.loads(note.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        before = [path.name for path in place.glob("*.rs")]
+    for path in before:
+        if path not in sources:
+            (place / path).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others lie there still
+                (place / path).parent.rmdir()
+    _write_if_changed(note, json.dumps(sorted(sources)))
 
 
 def keep_lock(place: Path, crate: CrateLike) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from IPython.core.magic import Magics, cell_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.display import display
 
-from ..errors import KernelLabError
-from .options import complete_magic, magic_help, parse_magic
+from ..errors import KernelLabError, UsageError
+from .options import complete_magic, file_parser, magic_help, parse_file_magic, parse_magic
 from .source import CellSource, cell_source, variable_name
 
 if TYPE_CHECKING:
@@ -30,6 +30,18 @@ line is line 1.
 """
 
 
+_FILE_HELP = """A further file of a driver: a module, say, that its cell names with `mod proto;`.
+
+    %%rustfile echo proto.rs
+    pub const LIMIT: usize = 64;
+
+The file is built with the driver when its `%%rustdriver echo` cell runs next; messages name the
+file and this cell's own lines. `%rustfile echo` lists the files that echo has, and
+`%rustfile echo proto.rs --remove` takes one away.
+
+"""
+
+
 class Runner(Protocol):
     """What builds and runs a cell: :class:`kernellab.cellrun.Workbench`."""
 
@@ -43,6 +55,15 @@ class Runner(Protocol):
         rich: bool,
     ) -> None:
         """Build, load and show; ``bind`` gets the driver. Raises KernelLabError."""
+
+    def add_file(self, driver: str, path: str, source: CellSource) -> None:
+        """Make the cell a further file of ``driver``. Raises UsageError."""
+
+    def remove_file(self, driver: str, path: str) -> None:
+        """Take a file of ``driver`` away. Raises UsageError where there is none."""
+
+    def files_of(self, driver: str) -> Mapping[str, CellSource]:
+        """The further files of ``driver``, by path."""
 
     def values_of(self, option: str) -> Sequence[str]:
         """What ``option`` of the magic can be, for completion."""
@@ -73,6 +94,33 @@ class KernelLabMagics(Magics):
             raise _without_traceback(error) from None
 
     rustdriver.__doc__ = _HELP + magic_help()
+
+    @line_cell_magic
+    def rustfile(self, line: str, cell: str | None = None) -> None:
+        try:
+            options = parse_file_magic(line)
+            if cell is not None and options.path and not options.remove:
+                source = cell_source(options.name, line, cell, "rustfile")
+                self._runner.add_file(options.name, options.path, source)
+                print(f"{options.path} goes into {options.name}: run its %%rustdriver cell.")
+            elif cell is None and options.path and options.remove:
+                self._runner.remove_file(options.name, options.path)
+                print(f"{options.path} is taken away from {options.name}.")
+            elif cell is None and not options.path and not options.remove:
+                self._list_files(options.name)
+            else:
+                raise UsageError(file_parser().format_help())
+        except KernelLabError as error:
+            raise _without_traceback(error) from None
+
+    rustfile.__doc__ = _FILE_HELP + file_parser().format_help()
+
+    def _list_files(self, name: str) -> None:
+        files = self._runner.files_of(name)
+        for path, source in sorted(files.items()):
+            print(f"{path}: {source.text.count(chr(10))} lines")
+        if not files:
+            print(f"{name} has no further files: `%%rustfile {name} PATH` makes one.")
 
     def _bind(self, name: str, value: object) -> None:
         self._names[name] = value

@@ -191,6 +191,28 @@ def magic_help() -> str:
     return magic_parser().format_help()
 
 
+def file_parser() -> argparse.ArgumentParser:
+    """The parser for the line of ``%%rustfile``."""
+    parser = _Parser(prog="%%rustfile", add_help=False, allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME", help="the driver that the file belongs to")
+    parser.add_argument(
+        "path", metavar="PATH", nargs="?", help="the file, such as proto.rs or wire/frame.rs"
+    )
+    parser.add_argument("--remove", action="store_true", help="take the file away (in %%rustfile)")
+    return parser
+
+
+def parse_file_magic(line: str) -> argparse.Namespace:
+    """What stands on a ``%%rustfile`` line; UsageError says what is wrong with it."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"%%rustfile: {str(error).lower()} on the magic's line") from None
+    if {"-h", "--help", "?"} & set(words):
+        raise UsageError(file_parser().format_help())
+    return file_parser().parse_args(words)
+
+
 def complete_magic(
     words: Sequence[str],
     prefix: str,

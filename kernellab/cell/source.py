@@ -19,10 +19,10 @@ class CellSource:
     cell: str
 
 
-def cell_source(name: str, line: str, body: str) -> CellSource:
+def cell_source(name: str, line: str, body: str, magic: str = "rustdriver") -> CellSource:
     """The source in a cell with the magic line ``line`` (all after ``%%rustdriver``)."""
     body = body.replace("\r\n", "\n")
-    return CellSource(name, "\n" + body, f"%%rustdriver {line}\n{body}")
+    return CellSource(name, "\n" + body, f"%%{magic} {line}\n{body}")
 
 
 def variable_name(name: str) -> str:

@@ -1,11 +1,12 @@
 """Source and template become a crate: its name checked, its lines kept, its manifest written."""
 
-from .crate import Crate, sample_crate, write_crate
+from .crate import CELL, Crate, sample_crate, write_crate
 from .dependencies import parse_dependency, split_dependencies
-from .names import fit_name, validate_name
+from .names import fit_name, validate_module, validate_name
 from .template import Template, load_template, template_root
 
 __all__ = [
+    "CELL",
     "Crate",
     "Template",
     "fit_name",
@@ -14,6 +15,7 @@ __all__ = [
     "sample_crate",
     "split_dependencies",
     "template_root",
+    "validate_module",
     "validate_name",
     "write_crate",
 ]

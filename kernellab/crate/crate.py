@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -19,7 +19,7 @@ import tomli_w
 from ..errors import UsageError
 from .cargo_config import cargo_config
 from .dependencies import Dependency
-from .names import validate_name
+from .names import validate_module, validate_name
 from .rust_source import Impl, crate_attributes, impl_blocks, words
 from .template import DRIVER, Template, load_template, member_path
 
@@ -39,10 +39,10 @@ class Crate:
     """A driver's crate, ready for building.
 
     ``files`` are its own files (relative path, text): ``Cargo.toml`` and the source under
-    ``file_name``; the framework's come from ``template``. ``supplied`` is how many characters
-    were put before the source's line 1, ``impls`` the source's ``impl`` blocks. ``key`` is the
-    SHA-256 of everything here, the template included, in hexadecimal. ``root`` is where it
-    was written, if it was.
+    ``file_name``, with its modules; the framework's come from ``template``. ``supplied`` is
+    how many characters were put before the source's line 1, ``impls`` the ``impl`` blocks of
+    each Rust file. ``key`` is the SHA-256 of everything here, the template included, in
+    hexadecimal. ``root`` is where it was written, if it was.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Crate:
     files: Mapping[str, str] = field(repr=False)
     supplied: int
     key: str
-    impls: tuple[Impl, ...] = field(repr=False)
+    impls: Mapping[str, Sequence[Impl]] = field(repr=False)
     root: Path | None = None
 
 
@@ -62,6 +62,7 @@ def write_crate(
     *,
     file_name: str = CELL,
     dependencies: Mapping[str, Dependency] | None = None,
+    modules: Mapping[str, str] | None = None,
     template: Path | None = None,
     root: Path | None = None,
 ) -> Crate:
@@ -69,7 +70,8 @@ def write_crate(
 
     Line N of the source is line N of the written file: for a cell, pass the text with the
     magic's own line blanked. ``#![no_std]`` is put at the front of line 1 where the source
-    does not have it. ``dependencies`` are registry crates (see :mod:`.dependencies`).
+    does not have it. ``dependencies`` are registry crates (see :mod:`.dependencies`);
+    ``modules`` further files of the driver: text by path, such as ``wire/frame.rs``.
     ``template`` replaces the package's template; with ``root`` the whole workspace is written
     there as well, to be opened in an editor and built with plain cargo.
 
@@ -81,23 +83,30 @@ def write_crate(
     loaded = load_template(template)
     dependencies = dict(dependencies or {})
     source = source.removeprefix("\ufeff")
-    try:
-        source.encode()
-    except UnicodeEncodeError as error:
-        line = source.count("\n", 0, error.start) + 1
-        raise UsageError(f"line {line} of the source has a character that is not text") from None
+    modules = {validate_module(path): text for path, text in (modules or {}).items()}
+    for path, text in {"the source": source, **modules}.items():
+        _check_text(path, text)
     before = "" if "no_std" in crate_attributes(source) else _NO_STD
-    used = words(source)
+    used = words(source).union(*(words(t) for p, t in modules.items() if p.endswith(".rs")))
     linked = _BINDINGS if "panic_handler" in used else _FRAMEWORK
     after = "" if "windows_kernel_rs" in used else linked
     manifest = tomli_w.dumps(_manifest(name, file_name, dependencies, loaded))
-    files = {"Cargo.toml": manifest, file_name: f"{before}{source}{after}"}
+    files = {"Cargo.toml": manifest, file_name: f"{before}{source}{after}", **modules}
     key = hashlib.sha256(json.dumps([loaded.digest, name, files]).encode()).hexdigest()
-    impls = tuple(impl_blocks(source))
+    impls = {file_name: impl_blocks(source)}
+    impls |= {p: impl_blocks(text) for p, text in modules.items() if p.endswith(".rs")}
     crate = Crate(name, file_name, dependencies, loaded, files, len(before), key, impls, root)
     if root is not None:
         _write(crate, root)
     return crate
+
+
+def _check_text(where: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise UsageError(f"line {line} of {where} has a character that is not text") from None
 
 
 def sample_crate(template: Path | None = None) -> Crate:
@@ -172,6 +181,7 @@ def _write(crate: Crate, root: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         for path, text in crate.files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise UsageError(f"cannot write the crate to {root}: {error.strerror}") from error

@@ -38,6 +38,16 @@ _CRATES: Final = frozenset(
     " windows_kernel_sys windows_kernel_rs build deps examples incremental".split()
 )
 
+#: A part of the path of one of a driver's files, and what may stand behind its first dot.
+_PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*", re.ASCII)
+_ENDING: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", re.ASCII)
+
+#: What lies beside a crate's root source already.
+_KEPT: Final = frozenset(
+    "cargo.toml cargo.lock build.rs target locks driver agent tools windows-kernel-rs"
+    " windows-kernel-sys".split()
+)
+
 #: Modules that a Windows kernel has loaded before any driver of ours.
 _MODULES: Final = frozenset("ntoskrnl hal ntdll kdcom ci clfs".split())
 
@@ -52,6 +62,26 @@ def validate_name(name: str) -> str:
             f" digits, '-' or '_', at most {MAX_LENGTH} characters, such as 'hello' or 'my_driver'."
         )
     return name
+
+
+def validate_module(path: str) -> str:
+    """Return ``path`` when a file of a driver can be called that: ``proto.rs``, ``wire/frame.rs``.
+
+    It is relative to the crate's root source. Raises UsageError saying what is allowed.
+    """
+    parts = path.split("/")
+    last, dot, ending = parts[-1].partition(".")
+    folders = [*parts[:-1], last]
+    good = len(path) <= 200 and all(
+        _PART.fullmatch(part) and part.lower() not in _DEVICES for part in folders
+    )
+    if not good or not dot or not _ENDING.fullmatch(ending) or parts[0].lower() in _KEPT:
+        shown = path if len(path) <= 40 else path[:40] + "…"
+        raise UsageError(
+            f"{shown!r} cannot be a file of a driver: use a path such as 'proto.rs' or"
+            " 'wire/frame.rs', with '/' between folders, of letters, digits, '-' and '_'"
+        )
+    return path
 
 
 def fit_name(text: str) -> str:

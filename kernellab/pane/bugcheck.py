@@ -11,7 +11,7 @@ from html import escape
 
 from ..protocol import BugcheckEvent, Frame, RelatedStack
 from .codes import explain, meanings, page
-from .text import CELL, MOST_FRAMES, advice, code_text, excerpt, is_user, one_line
+from .text import CELL, MOST_FRAMES, Source, advice, code_text, excerpt, is_user, one_line, text_of
 
 _BOX = "border:1px solid #0a50a1;border-radius:3px;margin:6px 0;overflow:hidden"
 _BAND = "background:#0a50a1;color:#ffffff;padding:10px 14px"
@@ -24,21 +24,19 @@ _CAPTION = "margin:8px 0 2px 0"
 
 def render_bugcheck(
     event: BugcheckEvent,
-    source: str | None = None,
+    source: Source = None,
     *,
-    user_file: str = CELL,
     last_words: str = "",
     log: Sequence[str] = (),
 ) -> str:
     """A bug check as static HTML.
 
-    ``source`` is the text of ``user_file`` (the cell): with it, the user's innermost frame is
-    shown with two lines of context. ``last_words`` is what a panic said, ``log`` the last lines
-    before. Frames are innermost first.
+    With ``source`` the user's innermost frame is shown with two lines of context.
+    ``last_words`` is what a panic said, ``log`` the last lines before. Frames are innermost first.
     """
     code, name = escape(code_text(event.code)), escape(one_line(event.name))
     message = escape(one_line(event.message)) or "The driver stopped the machine."
-    own = next((f for f in event.frames if is_user(f, user_file) and f.line), None)
+    own = next((f for f in event.frames if is_user(f, source) and f.line), None)
     said = escape(one_line(last_words))
     parts = [
         f'<div class="kernellab-bugcheck" role="group" aria-label="Bug check {name}"'
@@ -48,15 +46,15 @@ def render_bugcheck(
         f' style="background:#0a50a1;color:#ffffff">{code}</code></div>',
         f'<div style="margin-top:4px">{message}</div>',
         f'<div style="margin-top:4px"><strong>{said}</strong></div>' if said else "",
-        f'<div style="margin-top:4px">{escape(advice(own))}</div></div>',
+        f'<div style="margin-top:4px">{escape(advice(own, source))}</div></div>',
         f'<div style="{_BODY}">',
     ]
     if own is not None:
         parts.append(render_place(own, source))
     if event.frames:
         parts.append(f'<div style="{_CAPTION}">Call stack, innermost first</div>')
-        parts.append(render_frames(event.frames, user_file=user_file))
-    parts.append(render_related(event.related, user_file=user_file))
+        parts.append(render_frames(event.frames, source))
+    parts.append(render_related(event.related, source))
     if event.parameters:
         parts.append(f'<div style="{_CAPTION}">Parameters</div><ol style="{_MONO};margin:0">')
         named = zip(event.parameters, meanings(event.code, len(event.parameters)), strict=True)
@@ -87,13 +85,14 @@ def _cause(event: BugcheckEvent) -> str:
     )
 
 
-def render_place(frame: Frame, source: str | None) -> str:
+def render_place(frame: Frame, source: Source) -> str:
     """Where in the user's source a frame is, with the line and two around it where known."""
     where = f"Line {frame.line} of your {'cell' if frame.file == CELL else 'code'}"
     if frame.file != CELL:
         where += f" ({escape(one_line(frame.file))})"
     out = f'<div style="{_CAPTION}">{where}</div>'
-    lines = excerpt(source, frame.line) if source is not None else []
+    text = text_of(source, frame.file)
+    lines = excerpt(text, frame.line) if text is not None else []
     if not lines:
         return out
     width = len(str(lines[-1][0]))
@@ -106,7 +105,7 @@ def render_place(frame: Frame, source: str | None) -> str:
     return out + f'<pre style="{pre}">' + "\n".join(rendered) + "</pre>"
 
 
-def render_frames(frames: Sequence[Frame], *, user_file: str = CELL) -> str:
+def render_frames(frames: Sequence[Frame], source: Source = None) -> str:
     """A call stack; the user's own frames stand out, by weight and by a mark."""
     items = []
     for frame in frames[:MOST_FRAMES]:
@@ -116,7 +115,7 @@ def render_frames(frames: Sequence[Frame], *, user_file: str = CELL) -> str:
         if frame.inlined:
             tail += ' <span style="opacity:.8">(inlined)</span>'
         title = escape(one_line(f"{frame.address} {frame.module}+{frame.rva:#x}"))
-        if is_user(frame, user_file):
+        if is_user(frame, source):
             items.append(
                 f'<li title="{title}" style="{_USER}"><strong>▸ <code>{name}</code>{tail}'
                 "</strong></li>"
@@ -128,13 +127,13 @@ def render_frames(frames: Sequence[Frame], *, user_file: str = CELL) -> str:
     return f'<ol start="0" style="{_MONO};margin:0">{"".join(items)}</ol>'
 
 
-def render_related(related: Sequence[RelatedStack], *, user_file: str = CELL) -> str:
+def render_related(related: Sequence[RelatedStack], source: Source = None) -> str:
     """Stacks of earlier moments that matter, each folded under what happened there."""
     out = []
     for stack in related:
-        own = next((f for f in stack.frames if is_user(f, user_file) and f.line), None)
+        own = next((f for f in stack.frames if is_user(f, source) and f.line), None)
         where = f" (line {own.line})" if own is not None else ""
-        frames = render_frames(stack.frames, user_file=user_file)
+        frames = render_frames(stack.frames, source)
         label = escape(one_line(stack.label)) + where
         out.append(f"<details><summary>{label}</summary>{frames}</details>")
     return "".join(out)

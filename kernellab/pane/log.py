@@ -21,6 +21,7 @@ from .rows import Rows
 from .static_view import MAX_HTML, MAX_TEXT, Finished, render_html, render_text
 from .text import (
     LAST_LINES,
+    Source,
     bugcheck_text,
     diagnostic_text,
     one_line,
@@ -43,8 +44,8 @@ class LogPane:
     """A pane for one driver's log. Every method may be called from any thread.
 
     ``on_unload`` and ``on_reload`` are called, each in a thread of its own, when the user
-    presses the button; what they raise is shown in the pane. ``source`` is the cell's text,
-    for the lines shown with a bug check.
+    presses the button; what they raise is shown in the pane. ``source`` is the user's
+    own, for the lines shown with a bug check.
     """
 
     def __init__(
@@ -53,14 +54,14 @@ class LogPane:
         *,
         on_unload: Callable[[], object] | None = None,
         on_reload: Callable[[], object] | None = None,
-        source: str | None = None,
+        source: Source = None,
     ) -> None:
         self.title = one_line(title)
         #: Identifies the pane in the page; also its ``display_id``.
         self.id = f"kernellab-{uuid.uuid4().hex[:12]}"
         self._source = source
         self._work = threading.Condition()  # guards all below
-        self._rows = Rows()
+        self._rows = Rows(source)
         self._state, self._detail, self._timings = "", "", ""
         self._loaded = False
         self._diagnostics: list[Any] = []

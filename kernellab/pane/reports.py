@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..protocol import ErrorEvent, Frame, Violation
 from .bugcheck import render_frames, render_place, render_related
-from .text import CELL, diagnostic_text, is_user, one_line, stop_head, stop_hint
+from .text import Source, diagnostic_text, is_user, one_line, stop_head, stop_hint
 
 _BOX = "border-left:4px solid {colour};padding:4px 12px;margin:6px 0"
 _ERROR, _WARN = "#c62828", "#b26a00"
@@ -29,9 +29,7 @@ MOST: Final = 50
 MOST_CHARACTERS: Final = 96 * 1024
 
 
-def render_violations(
-    violations: Sequence[Violation], source: str | None = None, *, user_file: str = CELL
-) -> str:
+def render_violations(violations: Sequence[Violation], source: Source = None) -> str:
     """Broken rules, each with its place in ``source`` and its call stack folded."""
     if not violations:
         return ""
@@ -44,35 +42,35 @@ def render_violations(
     for violation in violations[:MOST]:
         rule, message = escape(one_line(violation.rule)), escape(one_line(violation.message))
         parts.append(f'<div style="margin-top:6px"><code>{rule}</code>: {message}</div>')
-        own = next((f for f in violation.frames if is_user(f, user_file) and f.line), None)
+        own = next((f for f in violation.frames if is_user(f, source) and f.line), None)
         if own is not None:
             parts.append(render_place(own, source))
-        parts.append(_stack(violation.frames, user_file))
-        parts.append(render_related(violation.related, user_file=user_file))
+        parts.append(_stack(violation.frames, source))
+        parts.append(render_related(violation.related, source))
     if count > MOST:
         parts.append(f"<div>… and {count - MOST} more</div>")
     parts.append("</div>")
     return "".join(parts)
 
 
-def render_stop(event: ErrorEvent, source: str | None = None) -> str:
+def render_stop(event: ErrorEvent, source: Source = None) -> str:
     """Where driver code was stopped: its place in ``source``, its call stack folded."""
     head = escape(stop_head(event))
-    own = next((f for f in event.frames if is_user(f) and f.line), None)
+    own = next((f for f in event.frames if is_user(f, source) and f.line), None)
     hint = escape(stop_hint(event))
     return (
         f'<div class="kernellab-stop" role="group" aria-label="{head}"'
         f' style="{_BOX.format(colour=_ERROR)}"><strong>✖ {head}</strong>'
         f"{f'<div>{hint}</div>' if hint else ''}"
         f"{render_place(own, source) if own is not None else ''}"
-        f"{_stack(event.frames, CELL)}</div>"
+        f"{_stack(event.frames, source)}</div>"
     )
 
 
-def _stack(frames: Sequence[Frame], user_file: str) -> str:
+def _stack(frames: Sequence[Frame], source: Source) -> str:
     if not frames:
         return ""
-    inner = render_frames(frames, user_file=user_file)
+    inner = render_frames(frames, source)
     return f"<details><summary>Call stack</summary>{inner}</details>"
 
 

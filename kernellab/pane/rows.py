@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
-from .text import code_text, one_line, own_frame, printable
+from .text import Source, code_text, one_line, own_frame, printable
 
 #: What a row is; the front end has the same numbers.
 PRINT, STATE, VIOLATION, BUGCHECK, DROPPED, ERROR = range(6)
@@ -55,7 +55,8 @@ class Batch:
 class Rows:
     """Rows in columns. Not thread-safe: the pane has the lock."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, source: Source = None, *, capacity: int = CAPACITY) -> None:
+        self._source = source
         self._capacity = capacity
         self._texts: list[str] = []
         self._times = array("d")
@@ -118,7 +119,7 @@ class Rows:
         at = self._last_time
         name = one_line(event.driver) or "the machine"
         if isinstance(event, Violation):
-            where = own_frame(event.frames)
+            where = own_frame(event.frames, self._source)
             place = f" ({where.file}:{where.line})" if where else ""
             self._row(VIOLATION, at, f"verifier: {event.rule}: {event.message}{place}")
         elif isinstance(event, BugcheckEvent):

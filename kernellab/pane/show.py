@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .terminal import TextPane
+from .text import Source
 
 if TYPE_CHECKING:
     from .log import LogPane
@@ -29,7 +30,7 @@ def new_pane(
     rich: bool = True,
     on_unload: Callable[[], object] | None = None,
     on_reload: Callable[[], object] | None = None,
-    source: str | None = None,
+    source: Source = None,
 ) -> LogPane | TextPane:
     """A pane for this front end: a widget where ``rich``, else lines in the terminal."""
     if not rich:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .text import (
+    Source,
     bugcheck_text,
     diagnostic_text,
     headline,
@@ -45,7 +46,7 @@ class TextPane:
         *,
         on_unload: Callable[[], object] | None = None,
         on_reload: Callable[[], object] | None = None,
-        source: str | None = None,
+        source: Source = None,
         write: Callable[[str], object] | None = None,
     ) -> None:
         self.title = one_line(title)

@@ -30,6 +30,9 @@ _COMPONENTS: Final = {0: "SYSTEM", 77: "IHVDRIVER", 101: "DEFAULT"}
 #: The file that frames of the notebook cell name (see :class:`kernellab.protocol.Frame`).
 CELL: Final = "cell"
 
+#: The user's own source: text by the file that frames name; text alone is the cell's.
+Source = str | Mapping[str, str] | None
+
 #: So many of the last lines are part of a bug check's report.
 LAST_LINES: Final = 8
 
@@ -96,15 +99,22 @@ def timings_text(timings: Mapping[str, float]) -> str:
     return one_line(" · ".join(parts))
 
 
-def is_user(frame: Frame, user_file: str = CELL) -> bool:
+def text_of(source: Source, file: str) -> str | None:
+    """The text of one of the user's files, where it is known."""
+    if isinstance(source, Mapping):
+        return source.get(file)
+    return source if file == CELL else None
+
+
+def is_user(frame: Frame, source: Source = None) -> bool:
     """Whether the frame is the user's own code."""
-    return bool(frame.file) and frame.file == user_file
+    return frame.file == CELL or (isinstance(source, Mapping) and frame.file in source)
 
 
-def own_frame(frames: Sequence[Frame], user_file: str = CELL) -> Frame | None:
+def own_frame(frames: Sequence[Frame], source: Source = None) -> Frame | None:
     """The innermost frame in the user's own code; else the innermost whose line is known."""
     known = [frame for frame in frames if frame.file and frame.line]
-    return next((frame for frame in known if is_user(frame, user_file)), next(iter(known), None))
+    return next((frame for frame in known if is_user(frame, source)), next(iter(known), None))
 
 
 def panic_text(prints: Sequence[str]) -> str:
@@ -115,12 +125,13 @@ def panic_text(prints: Sequence[str]) -> str:
     return ""
 
 
-def advice(frame: Frame | None) -> str:
+def advice(frame: Frame | None, source: Source = None) -> str:
     """What to do after the machine has stopped in ``frame``."""
-    if frame is None or frame.file != CELL:
+    if frame is None or not is_user(frame, source):
         return "Mend the code and run it again: the machine is rebooted by itself."
+    where = "" if frame.file == CELL else f" of {one_line(frame.file)}"
     return (
-        f"Look at line {frame.line}, mend the cell and run it again:"
+        f"Look at line {frame.line}{where}, mend the cell and run it again:"
         " the machine is rebooted by itself."
     )
 
@@ -150,13 +161,12 @@ def excerpt(source: str, line: int, context: int = 2) -> list[tuple[int, str]]:
 
 def bugcheck_text(
     event: BugcheckEvent,
-    source: str | None = None,
-    user_file: str = CELL,
+    source: Source = None,
     *,
     last_words: str = "",
     log: Sequence[str] = (),
 ) -> str:
-    """A bug check as plain text, most important first; ``source`` is the cell's text.
+    """A bug check as plain text, most important first; ``source`` is the user's own.
 
     ``log`` is the driver's last lines, where they do not stand above anyway.
     """
@@ -165,10 +175,10 @@ def bugcheck_text(
         out.append(f"    {one_line(event.message)}")
     if last_words:
         out.append(f"    {one_line(last_words)}")
-    own = next((f for f in event.frames if is_user(f, user_file) and f.line), None)
+    own = next((f for f in event.frames if is_user(f, source) and f.line), None)
     if own is not None and source is not None:
-        out += _excerpt_text(source, own.line)
-        out.append(f"    {advice(own)}")
+        out += _excerpt_text(source, own)
+        out.append(f"    {advice(own, source)}")
     if event.parameters:
         out.append("    parameters: " + ", ".join(one_line(p) for p in event.parameters))
         for n, meaning in enumerate(meanings(event.code, len(event.parameters)), 1):
@@ -176,10 +186,10 @@ def bugcheck_text(
                 out.append(f"      {n}: {meaning}")
     if event.frames:
         out.append("    call stack, innermost first:")
-        out += _frames_text(event.frames, user_file)
+        out += _frames_text(event.frames, source)
     if event.instruction:
         out.append(f"    instruction: {one_line(event.instruction)}")
-    out += _related_text(event.related, user_file)
+    out += _related_text(event.related, source)
     if log:
         out.append("    last lines of the log:")
         out += [f"      {one_line(line)}" for line in log]
@@ -190,17 +200,17 @@ def bugcheck_text(
     return "\n".join(out)
 
 
-def _related_text(related: Sequence[RelatedStack], user_file: str) -> list[str]:
+def _related_text(related: Sequence[RelatedStack], source: Source) -> list[str]:
     out = []
     for stack in related:
         out.append(f"    {one_line(stack.label)}:")
-        out += _frames_text(stack.frames, user_file)
+        out += _frames_text(stack.frames, source)
     return out
 
 
-def _frames_text(frames: Sequence[Frame], user_file: str) -> list[str]:
+def _frames_text(frames: Sequence[Frame], source: Source) -> list[str]:
     out = [
-        f"    {'>' if is_user(frame, user_file) else ' '} {frame_text(frame)}"
+        f"    {'>' if is_user(frame, source) else ' '} {frame_text(frame)}"
         for frame in frames[:MOST_FRAMES]
     ]
     if len(frames) > MOST_FRAMES:
@@ -208,33 +218,34 @@ def _frames_text(frames: Sequence[Frame], user_file: str) -> list[str]:
     return out
 
 
-def _excerpt_text(source: str, line: int) -> list[str]:
-    shown = excerpt(source, line)
+def _excerpt_text(source: Source, frame: Frame) -> list[str]:
+    line, text = frame.line, text_of(source, frame.file)
+    shown = excerpt(text, line) if text is not None else []
     width = len(str(shown[-1][0])) if shown else 1
     return [
         f"    {'>' if number == line else ' '} {number:>{width}} | {text}" for number, text in shown
     ]
 
 
-def violation_text(event: Violation, source: str | None = None) -> str:
+def violation_text(event: Violation, source: Source = None) -> str:
     """A broken rule as plain text, its place in ``source`` and its call stack below."""
     out = [f"verifier: {one_line(event.rule)}: {one_line(event.message)}"]
-    own = next((f for f in event.frames if is_user(f) and f.line), None)
+    own = next((f for f in event.frames if is_user(f, source) and f.line), None)
     if own is not None and source is not None:
-        out += _excerpt_text(source, own.line)
-    out += _frames_text(event.frames, CELL)
-    return "\n".join(out + _related_text(event.related, CELL))
+        out += _excerpt_text(source, own)
+    out += _frames_text(event.frames, source)
+    return "\n".join(out + _related_text(event.related, source))
 
 
-def stop_text(event: ErrorEvent, source: str | None = None) -> str:
+def stop_text(event: ErrorEvent, source: Source = None) -> str:
     """Where driver code was stopped, as plain text."""
     out = [f"{stop_head(event)}: {one_line(event.message)}"]
     if hint := stop_hint(event):
         out.append(f"    {hint}")
-    own = next((f for f in event.frames if is_user(f) and f.line), None)
+    own = next((f for f in event.frames if is_user(f, source) and f.line), None)
     if own is not None and source is not None:
-        out += _excerpt_text(source, own.line)
-    return "\n".join(out + _frames_text(event.frames, CELL))
+        out += _excerpt_text(source, own)
+    return "\n".join(out + _frames_text(event.frames, source))
 
 
 def stop_head(event: ErrorEvent) -> str:

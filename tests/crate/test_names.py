@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernellab.crate import fit_name, validate_name
+from kernellab.crate import fit_name, validate_module, validate_name
 from kernellab.errors import UsageError
 
 
@@ -81,3 +81,22 @@ def test_bad_names_are_refused_with_a_reason(name: str, why: str) -> None:
 )
 def test_somebody_elses_driver_gets_a_name(file: str, name: str) -> None:
     assert fit_name(file) == validate_name(name)
+
+
+@pytest.mark.parametrize("path", ["proto.rs", "wire/frame.rs", "data/table.bin.txt", "a-b/c_d.rs"])
+def test_files_that_a_driver_may_have(path: str) -> None:
+    assert validate_module(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", ".rs", "proto", "/proto.rs", "../proto.rs", "a/../b.rs", "a//b.rs", "a\\b.rs"),
+        *("C:proto.rs", "con.rs", "aux/x.rs", "Cargo.toml", "cargo.LOCK", "build.rs"),
+        *("target/x.rs", "windows-kernel-rs/src/lib.rs", ".cargo/config.toml", "é.rs"),
+        *("a b.rs", "x.rs\n", "x" * 201 + ".rs"),
+    ],
+)
+def test_files_that_it_may_not(path: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a file of a driver"):
+        validate_module(path)
