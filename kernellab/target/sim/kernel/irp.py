@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from .bugcheck import BugCheck
+from .records import Records
 from .structs import Struct, const, place, size_of
 
 if TYPE_CHECKING:
@@ -85,12 +86,20 @@ class Irp:
     context: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class PastIrp:
+    """What is remembered of an IRP that is gone: how it went, and where."""
+
+    completed: bool
+    context: Any
+
+
 class Irps:
     """All IRPs by address."""
 
     def __init__(self) -> None:
         self.live: dict[int, Irp] = {}
-        self.gone: dict[int, Irp] = {}
+        self.gone: Records[PastIrp] = Records()
 
     def add(self, irp: Irp) -> Irp:
         """Know an IRP from now on."""
@@ -101,9 +110,7 @@ class Irps:
     def forget(self, irp: Irp) -> None:
         """Its memory goes away; what it was is remembered for a while."""
         self.live.pop(irp.address, None)
-        self.gone[irp.address] = irp
-        if len(self.gone) > _KEPT:
-            del self.gone[next(iter(self.gone))]
+        self.gone.remember(irp.address, PastIrp(irp.completed, irp.context), _KEPT)
 
 
 def irp_size(stack_size: int) -> int:

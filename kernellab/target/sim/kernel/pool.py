@@ -11,14 +11,13 @@ allocation begins where its page begins instead, so that an access before it fau
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 from ..machine.memory import PAGE, Memory, OutOfMemory
 from ..machine.veil import PAGED_START
 from .execution import Context
+from .records import Records
 
 NONPAGED_START: Final = 0xFFFF_A800_0000_0000
 #: What lies between an allocation and its page's begin or end.
@@ -34,13 +33,18 @@ GUARDS: Final = ("after", "before", "mixed")
 
 #: What is kept back for the machine itself: pool allocations fail before this is touched.
 _RESERVE: Final = 16 << 20
-#: So many freed allocations are remembered.
+#: So many freed allocations are remembered, and of so many the stacks, which fit a processor's
+#: cache.
 _REMEMBERED: Final = 4096
+_STACKS: Final = 512
 
 
 @dataclass(slots=True)
 class Allocation:
-    """One pool allocation. ``owner`` is the driver's name; empty for the kernel's own."""
+    """One pool allocation. ``owner`` is the driver's name; empty for the kernel's own.
+
+    Never changed once it was made.
+    """
 
     address: int
     size: int
@@ -51,11 +55,8 @@ class Allocation:
     pages: int
     zeroed: bool
     execute: bool
-    #: Where it was allocated and freed, where somebody keeps that.
-    context: Context | None = None
-    freed: Context | None = None
     #: Whether special pool was asked for (SpecialPoolOverrun, SpecialPoolUnderrun).
-    special: bool = False
+    special: bool
 
     @property
     def tag_text(self) -> str:
@@ -72,11 +73,13 @@ class Pool:
         self._guard = guard
         self._random = random.Random(seed)  # noqa: S311 - which side is guarded, not a secret
         self._next = {False: NONPAGED_START, True: PAGED_START}
-        self.live: dict[int, Allocation] = {}
+        self.live: Records[Allocation] = Records()
         #: The last allocations that were freed: to say what a stale pointer once was.
-        self.freed: OrderedDict[int, Allocation] = OrderedDict()
-        #: Of each pool, what was allocated, by rising address; some may be forgotten.
-        self._made: dict[bool, list[Allocation]] = {False: [], True: []}
+        self.freed: Records[Allocation] = Records()
+        #: Where live allocations were made, and where the last freed ones were made and freed, as
+        #: far as somebody keeps that.
+        self._stacks: Records[Context | None] = Records()
+        self._freed_stacks: Records[tuple[Context | None, Context | None]] = Records()
 
     def allocate(
         self,
@@ -118,10 +121,9 @@ class Pool:
         if slack:
             memory.write_physical(frames[-1] + PAGE - slack, _PATTERN[:slack])
         address = first + front
-        made = Allocation(address, size, tag, paged, owner, first, pages, zero, execute)
-        made.special = bool(guard)
-        self.live[address] = made
-        self._made[paged].append(made)
+        self.live[address] = Allocation(
+            address, size, tag, paged, owner, first, pages, zero, execute, bool(guard)
+        )
         return address
 
     def _guarded_before(self, guard: str) -> bool:
@@ -155,29 +157,37 @@ class Pool:
 
     def free(self, allocation: Allocation) -> None:
         """Take a live allocation's pages away."""
-        del self.live[allocation.address]
+        address = allocation.address
+        del self.live[address]
         self._memory.unmap(allocation.first, allocation.pages)
-        self.freed[allocation.address] = allocation
-        if len(self.freed) > _REMEMBERED:
-            self.freed.popitem(last=False)
-            made = self._made[allocation.paged]
-            if len(made) > 2 * (len(self.live) + _REMEMBERED):
-                self._made[allocation.paged] = [
-                    a for a in made if a.address in self.live or a.address in self.freed
-                ]
+        self.freed.remember(address, allocation, _REMEMBERED)
+        if address in self._stacks:  # the kernel itself frees it
+            self.keep_stack_of_free(allocation, None)
 
     def near(self, address: int) -> tuple[Allocation, bool] | None:
         """The allocation whose pages or guard page hold ``address``; whether it was freed."""
-        made = self._made[address >= PAGED_START]
-        index = bisect_right(made, address, key=lambda allocation: allocation.first) - 1
-        if index < 0:
-            return None
-        allocation = made[index]
-        gone = allocation.address not in self.live
-        if gone and allocation.address not in self.freed:
-            return None
-        inside = address < allocation.first + (allocation.pages + 1) * PAGE
-        return (allocation, gone) if inside else None
+        for allocations, gone in ((self.live, False), (self.freed, True)):
+            for allocation in allocations.values():
+                if allocation.first <= address < allocation.first + (allocation.pages + 1) * PAGE:
+                    return allocation, gone
+        return None
+
+    def keep_stack(self, allocation: Allocation, made: Context | None) -> None:
+        """Keep where an allocation was made."""
+        self._stacks[allocation.address] = made
+
+    def keep_stack_of_free(self, allocation: Allocation, freed: Context | None) -> None:
+        """Keep where an allocation is freed, for a while, beside where it was made."""
+        address = allocation.address
+        stacks = self._stacks.pop(address, None), freed
+        self._freed_stacks.remember(address, stacks, _STACKS)
+
+    def stacks(self, allocation: Allocation) -> tuple[Context | None, Context | None]:
+        """Where an allocation was made and freed, as far as that is known."""
+        address = allocation.address
+        if address in self._freed_stacks:
+            return self._freed_stacks[address]
+        return self._stacks.get(address), None
 
     def owned_by(self, owner: str) -> list[Allocation]:
         """A driver's live allocations, oldest first."""

@@ -2,7 +2,8 @@
 
 Memory comes back page by page (:mod:`..machine.checkpoint`). What the host keeps of the machine is
 pickled: the parts of the kernel (``k.pool``, ``k.scheduler``, …) stay the objects they are and get
-their contents back; what never changes is kept by reference; all else is made anew at each restore.
+their contents back; what never changes is kept by reference, and :class:`.Records` of it are
+copied; all else is made anew at each restore. So what is remembered of the past costs it nothing.
 
 A thread that waits inside an activity that is a generator cannot be kept, since Python cannot copy
 one: the machine has to be at rest, which it is between the client's calls unless a driver waits in
@@ -23,6 +24,7 @@ from ..machine.unwind import ModuleImage
 from .driver import NtFailure
 from .execution import Call, Context, Flow, Wait
 from .pool import Allocation
+from .records import Records
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -53,10 +55,10 @@ class Snapshot:
             flow.current = False
         self._cpu = k.cpu
         self._roots = dict(_roots(k))
-        self._known = {id(root): ("root", name) for name, root in self._roots.items()}
-        self._shared: list[Any] = []
+        #: What the pickle refers to by number: kept by reference, or made anew by ``_renewed``.
+        self._kept: list[Any] = []
         self._numbers: dict[int, int] = {}
-        self._contexts: list[Any] = []
+        self._renewed: list[tuple[int, Any]] = []
         self._special = k.cpu.special.state()
         self._state = self._pickle({name: _contents(r) for name, r in self._roots.items()})
         k.cpu.veil.changed()
@@ -66,7 +68,10 @@ class Snapshot:
         """Bring the machine back: memory, processors, objects, time."""
         k.cpu.veil.changed()
         changed = self._memory.restore(k.memory)
-        for name, contents in _Loader(self._state, self._load).load().items():
+        kept = list(self._kept)
+        for number, original in self._renewed:
+            kept[number] = self._renew(original)
+        for name, contents in _Loader(self._state, kept.__getitem__).load().items():
             _fill(self._roots[name], contents)
         k.cpu.special.set_state(self._special)
         k.cpu.attention = False
@@ -79,34 +84,38 @@ class Snapshot:
     # -- pickling -------------------------------------------------------------------------------
 
     def _pickle(self, state: dict[str, dict[str, Any]]) -> bytes:
+        for root in self._roots.values():
+            self._keep(root)
         out = io.BytesIO()
         try:
             _Keeper(out, self._identify).dump(state)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise NotAtRest(f"the machine cannot be kept as it is now: {error}") from error
+        self._numbers.clear()
+        for number, _ in self._renewed:
+            self._kept[number] = None
         return out.getvalue()
 
-    def _identify(self, obj: Any) -> Any:
-        known = self._known.get(id(obj))
-        if known is not None:
-            return known
+    def _identify(self, obj: Any) -> int | None:
+        number = self._numbers.get(id(obj))
+        if number is not None:
+            return number
         kind = type(obj)
         if kind in _SHARED or kind.__name__ == "Export":
-            number = self._numbers.get(id(obj))
-            if number is None:
-                number = self._numbers[id(obj)] = len(self._shared)
-                self._shared.append(obj)
+            return self._keep(obj)
+        if kind is Records or kind.__name__ == "UcContext":
+            number = self._keep(obj)
+            self._renewed.append((number, self._renew(obj)))
             return number
-        if kind.__name__ == "UcContext":
-            self._contexts.append(self._cpu.clone(obj))
-            return ("context", len(self._contexts) - 1)
         return None
 
-    def _load(self, key: Any) -> Any:
-        if isinstance(key, int):
-            return self._shared[key]
-        kind, name = key
-        return self._roots[name] if kind == "root" else self._cpu.clone(self._contexts[name])
+    def _keep(self, obj: Any) -> int:
+        number = self._numbers[id(obj)] = len(self._kept)
+        self._kept.append(obj)
+        return number
+
+    def _renew(self, original: Any) -> Any:
+        return Records(original) if type(original) is Records else self._cpu.clone(original)
 
 
 class _Keeper(pickle.Pickler):

@@ -23,7 +23,7 @@ class LeakPool(Rule):
         groups: dict[tuple[object, ...], list[int]] = {}
         contexts: dict[tuple[object, ...], Context | None] = {}
         for allocation in self.k.pool.owned_by(driver.name):
-            context = allocation.context
+            context, _ = self.k.pool.stacks(allocation)
             place: tuple[object, ...] = ()
             if context is not None:
                 place = tuple(f.address for f in self.k.frames(context, live=False))

@@ -65,7 +65,7 @@ class FreedInUse(Rule):
                 f"{address - allocation.address}: {how} first",
                 related=[
                     ("the timer was set here", self._set.get(address)),
-                    ("allocated here", allocation.context),
+                    ("allocated here", k.pool.stacks(allocation)[0]),
                 ],
             )
 

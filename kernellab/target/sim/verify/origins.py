@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from kernellab import ntdata
@@ -31,8 +30,6 @@ _BAD_POOL_CALLER: Final = ntdata.bugcheck_code("BAD_POOL_CALLER")
 _COMPLETED_TWICE: Final = ntdata.bugcheck_code("MULTIPLE_IRP_COMPLETE_REQUESTS")
 #: BAD_POOL_CALLER's first parameter for memory that was freed already; the address comes last.
 _FREED_ALREADY: Final = 7
-#: Stacks are kept of so many freed allocations, which fits a processor's cache.
-_REMEMBERED: Final = 512
 
 
 class PoolStacks:
@@ -40,22 +37,15 @@ class PoolStacks:
 
     def __init__(self, k: Kernel) -> None:
         self._k = k
-        #: The last that were freed and still have their stacks.
-        self._freed: deque[Allocation] = deque()
         subscribe(k, self)
 
     @listens("pool-allocated")
     def _allocated(self, allocation: Allocation) -> None:
-        allocation.context = self._k.flow.keep()
+        self._k.pool.keep_stack(allocation, self._k.flow.keep())
 
     @listens("pool-freeing")
     def _freeing(self, allocation: Allocation) -> None:
-        allocation.freed = self._k.flow.keep()
-        freed = self._freed
-        freed.append(allocation)
-        if len(freed) > _REMEMBERED:
-            old = freed.popleft()
-            old.context = old.freed = None
+        self._k.pool.keep_stack_of_free(allocation, self._k.flow.keep())
 
     @listens("bug-check")
     def _bug_check(self, check: BugCheck) -> None:
@@ -71,8 +61,9 @@ class PoolStacks:
         if near is None:
             return
         allocation, freed = near
-        add_related(check, "allocated here", allocation.context)
+        made_at, freed_at = self._k.pool.stacks(allocation)
+        add_related(check, "allocated here", made_at)
         if freed:
-            add_related(check, "freed here", allocation.freed)
+            add_related(check, "freed here", freed_at)
             if allocation.address in gone:
                 add_related(check, "the IRP was completed here", gone[allocation.address].context)

@@ -41,7 +41,7 @@ class _Bounds(Rule):
         raise NotImplementedError
 
     def _found(self, offset: int, allocation: Allocation, when: str) -> bool:
-        related: list[Related] = [("allocated here", allocation.context)]
+        related: list[Related] = [("allocated here", self.k.pool.stacks(allocation)[0])]
         size, tag = allocation.size, allocation.tag_text
         return self.report(
             f"{self._what(offset)} of an allocation of {size} bytes with tag '{tag}'; {when}",

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from kernellab.target.sim.kernel.bugcheck import BugCheck
+from kernellab.target.sim.kernel.snapshot import Snapshot
 from kernellab.target.sim.kernel.structs import const
 from kernellab.target.sim.machine.memory import PAGE
 
@@ -160,3 +161,39 @@ def test_wild_free_at_dispatch_level_is_0xc5(guest: Guest) -> None:
     with pytest.raises(BugCheck) as info:
         other.call("ExFreePoolWithTag", wild, TAG)
     assert info.value.name == "BAD_POOL_CALLER"
+
+
+def test_a_snapshot_does_not_grow_with_what_is_gone(guest: Guest) -> None:
+    """What was freed long ago, and what an allocation's stack was, cost a restore nothing."""
+
+    def use(count: int) -> None:
+        for _ in range(count):
+            guest.call("ExFreePool", guest.call("ExAllocatePool2", 0x40, 64, TAG))
+
+    use(10)
+    before = Snapshot(guest.k)
+    use(600)
+    after = Snapshot(guest.k)
+    assert len(after._state) < len(before._state) + 200
+    freed = list(guest.k.pool.freed.values())[-1]
+    before.restore(guest.k)
+    assert freed.address not in guest.k.pool.freed
+    after.restore(guest.k)
+    assert guest.k.pool.freed[freed.address] is freed
+
+
+def test_a_snapshot_has_the_stacks_of_allocations(guest: Guest) -> None:
+    """Freed since, and so long ago that its stack was forgotten: it is live again with it."""
+    k = guest.k
+    block = guest.call("ExAllocatePool2", 0x40, 64, TAG)
+    made = k.pool.stacks(k.pool.live[block])
+    assert made[0] is not None and made[1] is None
+    snapshot = Snapshot(k)
+    for _ in range(2):
+        guest.call("ExFreePool", block)
+        assert k.pool.stacks(k.pool.freed[block])[1] is not None
+        for _ in range(600):
+            guest.call("ExFreePool", guest.call("ExAllocatePool2", 0x40, 64, TAG))
+        assert k.pool.stacks(k.pool.freed[block]) == (None, None)
+        snapshot.restore(k)
+        assert k.pool.stacks(k.pool.live[block]) == made
