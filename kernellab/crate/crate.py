@@ -20,8 +20,8 @@ from ..errors import UsageError
 from .cargo_config import cargo_config
 from .dependencies import Dependency
 from .names import validate_module, validate_name
-from .rust_source import Impl, crate_attributes, impl_blocks, words
-from .template import DRIVER, Template, load_template, member_path
+from .rust_source import Impl, crate_attributes, crates_named, impl_blocks, words
+from .template import DRIVER, FRAMEWORK, Template, load_template, member_path
 
 #: What a notebook cell's source is called in messages and frames.
 CELL: Final = "cell"
@@ -71,7 +71,9 @@ def write_crate(
     Line N of the source is line N of the written file: for a cell, pass the text with the
     magic's own line blanked. ``#![no_std]`` is put at the front of line 1 where the source
     does not have it. ``dependencies`` are registry crates (see :mod:`.dependencies`);
-    ``modules`` further files of the driver: text by path, such as ``wire/frame.rs``.
+    ``modules`` further files of the driver: text by path, such as ``wire/frame.rs``. A crate
+    that the framework can work with (``zerocopy``) is a dependency where the source names it, and
+    only there: other drivers need no registry.
     ``template`` replaces the package's template; with ``root`` the whole workspace is written
     there as well, to be opened in an editor and built with plain cargo.
 
@@ -80,14 +82,19 @@ def write_crate(
     """
     validate_name(name)
     _validate_file_name(file_name)
-    loaded = load_template(template)
-    dependencies = dict(dependencies or {})
     source = source.removeprefix("\ufeff")
     modules = {validate_module(path): text for path, text in (modules or {}).items()}
     for path, text in {"the source": source, **modules}.items():
         _check_text(path, text)
+    sources = [source, *(text for path, text in modules.items() if path.endswith(".rs"))]
+    named = frozenset[str]().union(*map(crates_named, sources), dependencies or {})
+    loaded = load_template(template).select(named)
+    dependencies = {
+        **{crate: _plain(loaded.optional[crate]) for crate in loaded.features},
+        **(dependencies or {}),
+    }
     before = "" if "no_std" in crate_attributes(source) else _NO_STD
-    used = words(source).union(*(words(t) for p, t in modules.items() if p.endswith(".rs")))
+    used = frozenset[str]().union(*map(words, sources))
     linked = _BINDINGS if "panic_handler" in used else _FRAMEWORK
     after = "" if "windows_kernel_rs" in used else linked
     manifest = tomli_w.dumps(_manifest(name, file_name, dependencies, loaded))
@@ -124,6 +131,11 @@ def _validate_file_name(file_name: str) -> None:
         raise UsageError(f"{file_name[:80]!r} cannot be the source's name: use NAME.rs")
 
 
+def _plain(spec: Mapping[str, Any]) -> Dependency:
+    version = spec["version"]
+    return str(version) if len(spec) == 1 else dict(spec)
+
+
 def _manifest(
     name: str, file_name: str, dependencies: Mapping[str, Dependency], template: Template
 ) -> dict[str, Any]:
@@ -136,6 +148,8 @@ def _manifest(
     for crate, spec in driver.get("dependencies", {}).items():
         path = member_path(template.root, DRIVER, crate, spec, workspace)
         own[crate] = spec if path is None or "path" not in spec else {**spec, "path": path}
+        if path == FRAMEWORK and template.features:
+            own[crate] = {**own[crate], "features": list(template.features)}
     for crate in dependencies:
         if crate in own or crate == name:
             raise UsageError(f"a dependency cannot be called {crate!r} here: the name is taken")
@@ -183,5 +197,8 @@ def _write(crate: Crate, root: Path) -> None:
         for path, text in crate.files.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, encoding="utf-8", newline="")
+        if crate.template.features:
+            # The versions that the framework was tested with; Cargo adds what else there is.
+            (root / "Cargo.lock").write_text(crate.template.lock, encoding="utf-8", newline="")
     except OSError as error:
         raise UsageError(f"cannot write the crate to {root}: {error.strerror}") from error

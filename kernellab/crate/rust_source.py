@@ -96,6 +96,38 @@ def words(source: str) -> frozenset[str]:
     return frozenset(text for kind, text in tokens(source) if kind == "word")
 
 
+def crates_named(source: str) -> frozenset[str]:
+    """What may be a crate by the way it is named: where a path begins, or after ``use``.
+
+    Modules that the source declares (``mod log``) are none; types and what ``use`` brings are not
+    told apart from crates.
+    """
+    texts = [text for _kind, text in tokens(source)]
+    found: set[str] = set()
+    declared: set[str] = set()
+    for index, text in enumerate(texts):
+        before = texts[max(index - 3, 0) : index]
+        imported = before[-1:] == ["use"] or before[-2:] == ["extern", "crate"]
+        root = texts[index + 1 : index + 3] == [":", ":"] and not _inside_path(before)
+        if text == "mod":
+            declared.update(texts[index + 1 : index + 2])
+        elif imported or root:
+            found.add(text)
+    return frozenset(found - declared)
+
+
+def _inside_path(before: Sequence[str]) -> bool:
+    """Whether a path goes on behind these tokens; ``::log`` after nothing is a path's root."""
+    if before[-2:] != [":", ":"]:
+        return False
+    earlier = "".join(before[:-2])
+    return earlier not in _BEFORE_PATH and (earlier == ">" or earlier[:1].isalnum())
+
+
+#: Words that stand before a path without being part of it.
+_BEFORE_PATH: Final = frozenset("use as in return dyn impl mut where else match if".split())
+
+
 @dataclass(frozen=True, slots=True)
 class Impl:
     """An ``impl`` block: its first and last line (from 1), and how its items' paths begin.

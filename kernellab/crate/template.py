@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,9 @@ from ..errors import BuildError
 
 #: The crate of the template that a cell takes the place of.
 DRIVER: Final = "driver"
+
+#: The framework, which has a feature for each registry crate that it can work with.
+FRAMEWORK: Final = "windows-kernel-rs"
 
 #: What a member needs for being built as a dependency; tests and their crates are left out.
 _MEMBER_TABLES: Final = "package lib features dependencies build-dependencies target lints".split()
@@ -48,6 +51,10 @@ class Template:
     ``digest`` is the SHA-256 of all that goes into a build, in hexadecimal; ``manifest`` the
     workspace's Cargo.toml and ``driver`` the template crate's, parsed; ``members`` the
     framework's folders that a driver depends on; ``lock`` the text of Cargo.lock.
+
+    ``optional`` has the registry crates that the framework can work with, by name, as its
+    ``Cargo.toml`` has them, and ``features`` those of them that are wanted. The others are left
+    out of what :meth:`files` gives: Cargo asks the registry even about those that are not used.
     """
 
     root: Path
@@ -56,6 +63,16 @@ class Template:
     driver: Mapping[str, Any] = field(repr=False)
     members: tuple[str, ...]
     lock: str = field(repr=False)
+    optional: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    features: tuple[str, ...] = ()
+
+    def select(self, names: Iterable[str]) -> Template:
+        """This template with the ``optional`` crates among ``names``."""
+        features = tuple(sorted(self.optional.keys() & set(names)))
+        if not features:
+            return self
+        digest = hashlib.sha256(" ".join([self.digest, *features]).encode()).hexdigest()
+        return replace(self, digest=digest, features=features)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """The framework's files: path relative to the workspace, with ``/``, and content."""
@@ -63,9 +80,32 @@ class Template:
             folder = self.root / member
             manifest = tomllib.loads((folder / "Cargo.toml").read_text(encoding="utf-8"))
             kept = {key: manifest[key] for key in _MEMBER_TABLES if key in manifest}
+            self._leave_out(kept)
             yield f"{member}/Cargo.toml", tomli_w.dumps(kept).encode()
             for path in _sources(folder):
                 yield f"{member}/{path.relative_to(folder).as_posix()}", path.read_bytes()
+
+    def _leave_out(self, manifest: dict[str, Any]) -> None:
+        """Take the optional crates that are not wanted out; their features stay, and do nothing."""
+        unwanted = {
+            crate
+            for crate, spec in manifest.get("dependencies", {}).items()
+            if _is_optional(spec) and crate not in self.features
+        }
+        if unwanted:
+            dependencies = manifest["dependencies"]
+            manifest["dependencies"] = {
+                crate: spec for crate, spec in dependencies.items() if crate not in unwanted
+            }
+            features = manifest.get("features", {})
+            manifest["features"] = {
+                name: [each for each in parts if each.removeprefix("dep:") not in unwanted]
+                for name, parts in features.items()
+            }
+
+
+def _is_optional(spec: object) -> bool:
+    return isinstance(spec, Mapping) and spec.get("optional") is True
 
 
 def _sources(folder: Path) -> list[Path]:
@@ -116,17 +156,29 @@ def _load(root: Path) -> Template:
     lock_file = root / "Cargo.lock"
     lock = lock_file.read_text(encoding="utf-8") if lock_file.is_file() else ""
     members = tuple(sorted(_path_dependencies(root, DRIVER, manifest) - {DRIVER}))
-    template = Template(root, "", manifest, driver, members, lock)
+    optional = _optional(root, members)
+    template = Template(root, "", manifest, driver, members, lock, optional)
     digest = hashlib.sha256()
     parts: list[tuple[str, bytes]] = [
         ("Cargo.toml", (root / "Cargo.toml").read_bytes()),
         ("Cargo.lock", lock.encode()),
         (f"{DRIVER}/Cargo.toml", (root / DRIVER / "Cargo.toml").read_bytes()),
-        *template.files(),
+        *replace(template, features=tuple(optional)).files(),
     ]
     for name, content in parts:
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return Template(root, digest.hexdigest(), manifest, driver, members, lock)
+    return replace(template, digest=digest.hexdigest())
+
+
+def _optional(root: Path, members: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What the members can work with, as a crate that uses it itself would name it."""
+    found: dict[str, dict[str, Any]] = {}
+    for member in members:
+        manifest = tomllib.loads((root / member / "Cargo.toml").read_text(encoding="utf-8"))
+        for crate, spec in manifest.get("dependencies", {}).items():
+            if _is_optional(spec):
+                found[crate] = {key: spec[key] for key in spec if key != "optional"}
+    return found
 
 
 def _path_dependencies(root: Path, member: str, workspace: Mapping[str, Any]) -> set[str]:

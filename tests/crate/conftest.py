@@ -38,6 +38,11 @@ name = "windows-kernel-rs"
 edition.workspace = true
 [dependencies]
 windows-kernel-sys.workspace = true
+zerocopy = { version = "0.8", features = ["derive"], optional = true }
+log = { version = "0.4", optional = true }
+[features]
+zerocopy = ["dep:zerocopy"]
+log = ["dep:log"]
 [dev-dependencies]
 trybuild = "1"
 [lints]

@@ -92,6 +92,7 @@ def test_members_come_without_tests_and_their_crates(template: Path, tmp_path: P
     manifest = tomllib.loads((root / "windows-kernel-rs" / "Cargo.toml").read_text())
     assert "dev-dependencies" not in manifest
     assert manifest["dependencies"] == {"windows-kernel-sys": {"workspace": True}}
+    assert manifest["features"] == {"zerocopy": [], "log": []}
     files = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
     assert files == {
         ".cargo/config.toml",
@@ -103,6 +104,34 @@ def test_members_come_without_tests_and_their_crates(template: Path, tmp_path: P
         "windows-kernel-sys/src/lib.rs",
         "windows-kernel-sys/src/deep/er.rs",
     }
+
+
+USES_ZEROCOPY = CELL + "use zerocopy::IntoBytes;\n"
+
+
+def test_what_a_source_names_becomes_a_feature(template: Path, tmp_path: Path) -> None:
+    crate = write_crate("hello", USES_ZEROCOPY, template=template, root=tmp_path / "out")
+    manifest = tomllib.loads(crate.files["Cargo.toml"])
+    assert manifest["dependencies"] == {
+        "windows-kernel-rs": {"path": "windows-kernel-rs", "features": ["zerocopy"]},
+        "zerocopy": {"version": "0.8", "features": ["derive"]},
+    }
+    assert list(crate.dependencies) == ["zerocopy"]
+    member = tomllib.loads((tmp_path / "out/windows-kernel-rs/Cargo.toml").read_text())
+    assert set(member["dependencies"]) == {"windows-kernel-sys", "zerocopy"}
+    assert member["features"] == {"zerocopy": ["dep:zerocopy"], "log": []}
+    assert (tmp_path / "out/Cargo.lock").read_text() == "version = 4\n"
+    plain = write_crate("hello", CELL, template=template)
+    assert plain.template.digest != crate.template.digest
+    assert plain.dependencies == {}
+
+
+def test_a_version_of_the_users_own_goes_before(template: Path) -> None:
+    for source in (CELL, USES_ZEROCOPY):
+        crate = write_crate("hello", source, dependencies={"zerocopy": "=0.8.1"}, template=template)
+        manifest = tomllib.loads(crate.files["Cargo.toml"])
+        assert manifest["dependencies"]["zerocopy"] == "=0.8.1"
+        assert manifest["dependencies"]["windows-kernel-rs"]["features"] == ["zerocopy"]
 
 
 @pytest.mark.parametrize("name", ["windows-kernel-rs", "hello"])

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kernellab.crate.rust_source import Impl, crate_attributes, impl_blocks, tokens, words
+from kernellab.crate.rust_source import (
+    Impl,
+    crate_attributes,
+    crates_named,
+    impl_blocks,
+    tokens,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +103,35 @@ def test_impl_blocks() -> None:
 )
 def test_impl_blocks_that_are_not_finished(source: str) -> None:
     assert impl_blocks(source) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "use log::info;",
+        "use log;",
+        "use {core::fmt, log::info};",
+        "extern crate log;",
+        'fn f() { log::info!(""); }',
+        "use ::log::info;",
+        "type T = <u8 as ::log::Log>::X;",
+        "fn f(x: ::log::Level) { }",
+    ],
+)
+def test_crates_are_named_where_paths_begin(source: str) -> None:
+    assert "log" in crates_named(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "// use log::info;",
+        'fn f() { println!("log::info") }',
+        "fn f() { self.log.push(log) }",
+        "use crate::log::Log;",
+        "mod log; use log::Log;",
+        "fn f() { Vec::<u8>::log::<u8>() }",
+    ],
+)
+def test_other_names_are_no_crates(source: str) -> None:
+    assert "log" not in crates_named(source)

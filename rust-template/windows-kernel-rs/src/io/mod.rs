@@ -11,9 +11,11 @@ mod dispatch;
 pub mod ioctl;
 pub mod queue;
 pub mod request;
+#[cfg(feature = "zerocopy")]
+mod typed;
 
 pub use buffer::{Input, Output};
 pub use device::{Device, DeviceOptions, Open, Operations, Transfer};
-pub use ioctl::{Access, IoctlCode};
+pub use ioctl::{Access, IoctlCode, Method, Route};
 pub use queue::Queue;
 pub use request::{Flush, Ioctl, Read, Request, Write};
