@@ -23,6 +23,7 @@ from kernellab.errors import LoadError
 
 from . import hardware, verify
 from .commands import SystemCommands, parameters
+from .deadline import Deadline
 from .endpoint_devices import DeviceCommands
 from .exports import table
 from .fields import Usage, machine
@@ -71,6 +72,7 @@ class Endpoint:
         self._report: Report | None = None
         self._why = ""
         self._busy = False
+        self._deadline = Deadline(partial(self._ask, "timeout"))
         self._settings: dict[str, Any] = {}
         self._snapshots: dict[int, Snapshot] = {}
         self._next_snapshot = 0
@@ -188,9 +190,7 @@ class Endpoint:
         k.cpu.clear()
         self._why = ""
         self._busy = True
-        timer = threading.Timer(seconds, self._ask, ("timeout",))
-        timer.daemon = True
-        timer.start()
+        self._deadline.set(seconds)
         try:
             return action(k)
         except BugCheck as check:
@@ -204,7 +204,7 @@ class Endpoint:
         except Stuck as stuck:
             raise self._stuck(stuck) from None
         finally:
-            timer.cancel()
+            self._deadline.clear()
             self._busy = False
             k.cpu.clear()
             k.cpu.budget = None
