@@ -193,7 +193,7 @@ class CellRun:
     def _load(self, target: Target, result: BuildResult, bind: Callable[[object], None]) -> None:
         name, options = self.source.name, self._options
         current = target.drivers.get(name)
-        if current is not None and current.running:
+        if current is not None and current.loaded:
             take_away(current)
         verifier = without(options.no_verify) if options.no_verify else None
         driver = target.prepare(result.sys, name=name, verifier=verifier)
@@ -253,8 +253,8 @@ class CellRun:
         else:
             self._pane.set_state(driver.state, _reason(driver, self._own_files))
         if driver.state != "gone":  # one that is gone still sees the reboot
-            self._on_machine = driver.state in ("loading", "running")
-        if driver.state in ("unloaded", "gone"):
+            self._on_machine = driver.state == "loading" or driver.loaded
+        if driver.state in ("unload pending", "unloaded", "gone"):
             self._pane.finish()
 
     # -- the pane's buttons, and the end --------------------------------------------------------
@@ -272,8 +272,10 @@ class CellRun:
             with self.driver.exclusive(self._waiting):
                 self._going_on()
                 self._follow(self.driver)
-                self.driver.unload(timeout=self._options.timeout)
+                self.driver.unload(close_handles=True, timeout=self._options.timeout)
                 driver, options = self.driver, self._options
+                if driver.loaded:
+                    raise UsageError(f"{driver.name} is not unloaded yet: {driver.error}")
                 again = partial(
                     driver.target.run, driver, timeout=options.timeout, budget=options.budget
                 )
@@ -293,7 +295,7 @@ class CellRun:
 
     def retire(self) -> None:
         """The cell runs again: unload what it loaded before, and let its pane rest."""
-        if self.driver is not None and self.driver.running:
+        if self.driver is not None and self.driver.loaded:
             take_away(self.driver)
         self._retired = True
         if self._stop_events is not None:
@@ -318,17 +320,21 @@ def _reason(driver: Driver, files: Collection[str]) -> str:
 
 
 def take_away(driver: Driver) -> None:
-    """Unload a driver; one without DriverUnload goes only with its machine."""
+    """Unload a driver, and close what is open of it; one that cannot be goes with its machine."""
     try:
-        driver.unload()
+        driver.unload(close_handles=True)
+        why = driver.error if driver.loaded else ""
     except NtStatusError as error:
-        others = [d.name for d in driver.target.drivers.values() if d.running and d is not driver]
-        if others:
-            raise UsageError(
-                f"{driver.name} cannot be unloaded ({error}), and {', '.join(others)} run on the"
-                f" same machine: {driver.name}.target.reboot() takes them all away"
-            ) from error
-        driver.target.reboot()
+        why = str(error)
+    if not why:
+        return
+    others = [d.name for d in driver.target.drivers.values() if d.loaded and d is not driver]
+    if others:
+        raise UsageError(
+            f"{driver.name} cannot be unloaded ({why}), and {', '.join(others)} run on the"
+            f" same machine: {driver.name}.target.reboot() takes them all away"
+        )
+    driver.target.reboot()
 
 
 @cache

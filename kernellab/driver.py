@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .errors import (
     Bugcheck,
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from .verifier import VerifierSetting
 
 
+#: A driver's state while its unload waits for open handles.
+PENDING: Final = "unload pending"
+
+
 class Driver:
     """A driver on a target. Its log stays readable after it was unloaded."""
 
@@ -49,10 +53,10 @@ class Driver:
         self.verifier: VerifierSetting | None = None
         #: The bug check it caused, if it did.
         self.bugcheck: BugcheckEvent | None = None
-        #: ``new``, ``loading``, ``running``, ``unloaded``, ``failed``, ``bug check``,
-        #: ``timed out``, ``interrupted`` or ``gone`` (with its machine).
+        #: ``new``, ``loading``, ``running``, ``unload pending``, ``unloaded``, ``failed``,
+        #: ``bug check``, ``timed out``, ``interrupted`` or ``gone`` (with its machine).
         self.state = "new"
-        #: Why it failed, in a sentence; empty when it did not.
+        #: Why it failed, or what its pending unload waits for, in a sentence; else empty.
         self.error = ""
         #: Seconds on the wall clock: ``build``, ``load`` (DriverEntry's return), ``first_line``
         #: (first DbgPrint seen here, counted from the start of the load).
@@ -69,32 +73,45 @@ class Driver:
         """Whether it is loaded and its DriverEntry succeeded."""
         return self.state == "running"
 
-    def unload(self, *, timeout: float | None = None) -> None:
+    @property
+    def loaded(self) -> bool:
+        """Whether its image is on the machine: it runs, or its unload is pending."""
+        return self.state in ("running", PENDING)
+
+    def unload(self, *, close_handles: bool = False, timeout: float | None = None) -> None:
         """Run DriverUnload and take the driver away; does nothing when it is not running.
+
+        While handles to its devices are open, the unload is pending as on Windows: nothing opens
+        them any more, and DriverUnload runs when the last is closed. ``close_handles`` closes
+        those of this client first.
 
         Raises NtStatusError when the driver has no DriverUnload, Bugcheck, TargetTimeout.
         """
         with self.exclusive():
-            if not self.running:
+            if not self.running and not (close_handles and self.loaded):
                 return
+            asked = {"close_handles": True} if close_handles else {}
             try:
-                self.target.call("unload", timeout=timeout, driver=self.name)
+                reply = self.target.call("unload", timeout=timeout, driver=self.name, **asked)
             except NtStatusError:
                 raise  # it is still there
             except BaseException as error:
                 self._failed(error)
                 raise
-            self._set_state("unloaded")
+            self.error = str(reply.get("pending", ""))
+            self._set_state(PENDING if self.error else "unloaded")
 
     def reload(self, *, timeout: float | None = None) -> None:
         """Unload it where it runs and load the same image again; the log goes on."""
         with self.exclusive():
             current = self.target.drivers.get(self.name)
-            if current is not None and current is not self and current.running:
+            if current is not None and current is not self and current.loaded:
                 raise UsageError(
                     f"another {self.name!r} was loaded since this one: unload() that one first"
                 )
             self.unload(timeout=timeout)
+            if self.loaded:
+                raise UsageError(f"{self.name} is not unloaded yet: {self.error}")
             self.target.run(self, timeout=timeout)
 
     @contextmanager
@@ -181,6 +198,9 @@ class Driver:
             elif isinstance(event, State) and event.state == "running":
                 self.timings["load"] = time.perf_counter() - self._started
                 self._set_state("running")
+            elif isinstance(event, State) and event.state == "unloaded" and self.state == PENDING:
+                self.error = ""
+                self._set_state("unloaded")
 
     def _failed(self, error: BaseException) -> None:
         if isinstance(error, Bugcheck):
@@ -198,18 +218,18 @@ class Driver:
 
     def _stopped(self) -> None:
         """Its machine has stopped; who was loading learns why from its own error."""
-        if self.state == "running":
+        if self.loaded:
             self._set_state("gone")
 
     def _gone(self) -> None:
-        if self.state in ("running", "loading"):
+        if self.loaded or self.state == "loading":
             self._set_state("gone")
         self.log.close()
 
     def _restored(self, state: str) -> None:
         """Its machine went back to a snapshot, in which it was in ``state``."""
         self.error, self.bugcheck = "", None
-        if state == "running":
+        if state in ("running", PENDING):
             self.log.reopen()
         self._set_state(state)
 

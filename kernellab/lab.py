@@ -139,8 +139,9 @@ class Target(Hardware, System):
         path = Path(image)
         name = validate_name(name or path.stem)
         current = self.drivers.get(name)
-        if current is not None and current.running:
-            raise UsageError(f"{name!r} is already loaded: {name}.unload() it, or reload() it")
+        if current is not None and current.loaded:
+            what = current.error or f"{name}.unload() it, or reload() it"
+            raise UsageError(f"{name!r} is already loaded: {what}")
         driver = Driver(self, name, path)
         driver.verifier = verifier
         return driver

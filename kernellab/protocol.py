@@ -23,7 +23,7 @@ command        fields                                          reply
 ``put``        ``file offset data``  (chunks of an image)      ``size`` (bytes so far)
 ``load``       ``driver file timeout budget verifier``         ``status base size``
                ``parameters``
-``unload``     ``driver timeout``                              ``status``
+``unload``     ``driver close_handles timeout``                ``status pending`` (until what)
 ``open``       ``path access share admin timeout``             ``handle``
 ``close``      ``handle timeout``
 ``read``       ``handle length offset timeout``                ``data information``
@@ -170,7 +170,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class State(Event):
-    """A driver changed state: ``loaded`` (mapped), ``running``, ``unloaded`` or ``failed``.
+    """A driver changed state: ``loaded`` (mapped), ``running``, ``unload pending`` (``status``
+    says what for), ``unloaded`` or ``failed``; or ``handle closed``, for its unload: ``status``
+    is the path.
 
     With no driver named, ``rebooted``: the machine started afresh, all drivers are gone; or
     ``restored``: it went back to a snapshot.

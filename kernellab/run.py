@@ -92,7 +92,7 @@ def run_driver(
             if client is not None and not _run_client(client, machine, driver, printer, as_json):
                 return CLIENT_FAILED
             if unload:
-                driver.unload(timeout=timeout)
+                driver.unload(close_handles=True, timeout=timeout)
             if machine.violations:
                 return VIOLATIONS
     except KernelLabError as error:

@@ -50,7 +50,8 @@ class Buttons:
             blocked = "the driver is not loaded yet"
         reasons = dict.fromkeys(self._actions, blocked)
         if not blocked and state not in _ALIVE:
-            reasons["unload"] = "the driver is not running"
+            pending = state == "unload pending"
+            reasons["unload"] = "it is pending" if pending else "the driver is not running"
         if not blocked and not loaded:
             reasons["reload"] = "nothing was loaded"
         for name, action in self._actions.items():

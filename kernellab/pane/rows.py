@@ -141,7 +141,9 @@ class Rows:
             if event.driver in self._loaded:  # the first time, nothing stands above of this load
                 self._row(STATE, at, f"{name} loaded again")
             self._loaded.add(event.driver)
-        elif event.state in ("failed", "unloaded"):
+        elif event.state == "handle closed":
+            self._row(STATE, at, f"the open handle to {event.status} was closed")
+        elif event.state in ("failed", "unloaded", "unload pending"):
             self._row(STATE, at, f"{name} {event.state}{status}")
 
     def _row(self, kind: int, at: float, text: str) -> None:

@@ -19,6 +19,7 @@ MAX_HTML: Final = 160 * 1024
 MAX_TEXT: Final = 96 * 1024
 _STATES: Final = {
     "running": "▶",
+    "unload pending": "◌",
     "unloaded": "■",
     "built": "■",
     "failed": "✖",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,27 @@ def test_running_again_replaces_the_driver(notebook: Notebook) -> None:
         notebook.run_ok(f"%%rustdriver again\n{source}")
     assert notebook.value("again.log.lines") == "['number 1 from the kernel']"
     assert notebook.value("[d['name'] for d in again.target.status()['drivers']]") == "['again']"
+
+
+def test_running_again_while_a_handle_is_open(notebook: Notebook) -> None:
+    """The handle is closed first, the machine goes on, and the handle says what became of it."""
+    source = (Path(__file__).parents[1] / "target/sim/drivers/devices.rs").read_text()
+    first = notebook.run_ok(f"%%rustdriver devices\n{source}")
+    notebook.run_ok(r"handle = devices.open()")
+    notebook.run_ok("old, boots = devices, devices.target.reboots")
+    notebook.run_ok(f"%%rustdriver devices\n{source}")
+    assert notebook.value("devices.state, devices.target.reboots - boots") == "running 0"
+    assert r"the open handle to \\.\devices was closed" in first.text
+    assert notebook.value("old.log.lines[-1]") == "unload"
+    stale = notebook.run("handle.write(b'x')")
+    assert stale.name == "NtStatusError" and "devices was unloaded; open() it again" in str(stale)
+    notebook.run_ok("handle.close()")
+    last = notebook.run_ok(f"%%rustdriver devices\n{source}")
+    notebook.run_ok("handle = devices.open(); devices.unload()")
+    assert "devices: unload pending. DriverUnload runs when the last handle" in last.text
+    notebook.run_ok("handle.close()")
+    assert notebook.value("devices.state") == "unloaded"
+    assert last.text.startswith("devices: unloaded")
 
 
 def test_compile_error_speaks_of_the_cell(notebook: Notebook) -> None:

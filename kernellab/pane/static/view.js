@@ -8,6 +8,7 @@ const STATES = {
   loading: ["◌", "busy"],
   running: ["▶", "good"],
   built: ["■", ""],
+  "unload pending": ["◌", "busy"],
   unloaded: ["■", ""],
   gone: ["■", ""],
   interrupted: ["■", "warning"],

@@ -27,12 +27,14 @@ from .deadline import Deadline
 from .endpoint_devices import DeviceCommands
 from .exports import table
 from .fields import Usage, machine
+from .fields import flag as _flag
 from .fields import integer as _int
 from .fields import raw as _bytes
 from .fields import rules as _rules
 from .fields import seconds as _number
 from .fields import text as _text
 from .kernel import driver as drivers
+from .kernel import unload_pending
 from .kernel.bugcheck import BugCheck, Report
 from .kernel.crash_dump import crash_dump
 from .kernel.driver import NtFailure
@@ -289,11 +291,20 @@ class Endpoint:
         driver = self._kernel.drivers.get(name)
         if driver is None:
             raise Usage(f"{name} is not loaded")
-        activity = drivers.IopUnloadDriver(self._kernel, driver)
+        k, done = self._kernel, {"status": "STATUS_SUCCESS"}
+        if _flag(request, "close_handles", False):
+            self._devices.close_all(request, driver)
+            if name not in k.drivers:  # its unload was pending
+                return done
+        why = unload_pending.begin(k, driver)
+        if why:
+            self._state(name, "unload pending", why)
+            return {**done, "pending": why}
+        activity = drivers.IopUnloadDriver(k, driver)
         self._run(request, activity, "IopUnloadDriver", user=False)
-        drivers.remove(self._kernel, driver)
+        drivers.remove(k, driver)
         self._state(name, "unloaded")
-        return {"status": "STATUS_SUCCESS"}
+        return done
 
     def _sleep(self, request: dict[str, Any]) -> dict[str, Any]:
         units = round(_number(request, "seconds", 0.0) * UNITS)

@@ -10,12 +10,14 @@ from kernellab import ntdata
 
 from . import fields
 from .fields import Fields, Usage
-from .kernel import io_client, io_shutdown
+from .kernel import io_client, io_shutdown, unload_pending
+from .kernel.driver import NtFailure
 from .kernel.io_file import File
 from .kernel.io_finish import Request
 from .kernel.io_request import SendIrp
 
 if TYPE_CHECKING:
+    from .kernel.driver import LoadedDriver
     from .kernel.kernel import Kernel
 
 #: Requests whose results nobody has taken; the oldest completed ones are forgotten beyond.
@@ -62,11 +64,25 @@ class DeviceCommands:
         number = fields.integer(request, "handle")
 
         def action(k: Kernel) -> None:
+            if number in k.closed_handles:
+                return
             _file(k, number)
-            io_client.run(k, io_client.NtClose(k, number), "NtClose")
+            _close(k, number)
 
         self._within(request, action)
         return {}
+
+    def close_all(self, request: Fields, driver: LoadedDriver) -> None:
+        """Close the client's handles to a driver's devices, and go on with a pending unload."""
+
+        def action(k: Kernel) -> None:
+            for number, path in unload_pending.client_handles(k, driver):
+                k.closed_handles[number] = f"the handle to {path} was closed: {driver.name}"
+                _close(k, number)
+                told = {"driver": driver.name, "state": "handle closed", "status": path}
+                k.emit("state", told)
+
+        self._within(request, action)
 
     def _read(self, request: Fields) -> Fields:
         length, offset = fields.size(request, "length"), fields.integer(request, "offset", 0)
@@ -165,8 +181,17 @@ def _sent(k: Kernel, number: int) -> Request:
     return sent
 
 
+def _close(k: Kernel, number: int) -> None:
+    """Close a handle; a driver that waited for that is unloaded."""
+    io_client.run(k, io_client.NtClose(k, number), "NtClose")
+    unload_pending.finish(k)
+
+
 def _file(k: Kernel, number: int) -> File:
     file = io_client.find(k, number)
+    if file is None and number in k.closed_handles:
+        why = f"{k.closed_handles[number]} was unloaded; open() it again"
+        raise NtFailure("STATUS_INVALID_HANDLE", why)
     if file is None:
         raise Usage(f"there is no handle {number}")
     return file

@@ -282,18 +282,65 @@ def test_deleting_a_device_with_open_handles(target: Target, devices: Path) -> N
     assert target.status()["devices"] == []
 
 
-def test_unload_with_an_open_handle(target: Target, devices: Path) -> None:
-    """Refused by this simulator, which docs/simulator.md says; the driver goes on."""
+def test_unload_with_open_handles_is_pending(target: Target, devices: Path) -> None:
+    """WDK: "ZwUnloadDriver function (wdm.h)": DriverUnload runs when the last handle is closed.
+
+    Until then open handles work, nothing opens the device, and the driver cannot be loaded again.
+    """
     driver = target.load(devices)
-    device = target.open(MAIN)
-    assert status_of(driver.unload) == "STATUS_DEVICE_BUSY"
-    assert driver.running
-    assert device.write(b"on") == 2
-    device.close()
+    device, other = target.open(MAIN), target.open(MAIN)
     driver.unload()
-    assert driver.log.lines[-1] == "unload"
+    assert (driver.state, driver.running, driver.loaded) == ("unload pending", False, True)
+    assert (
+        driver.error == f"DriverUnload runs when the last handle to its devices ({MAIN}) is closed"
+    )
+    driver.unload()  # does nothing
+    assert device.write(b"on") == 2
+    assert status_of(target.open, MAIN) == "STATUS_NO_SUCH_DEVICE"
+    for load in (lambda: target.load(devices), driver.reload):
+        with pytest.raises(UsageError, match="DriverUnload runs when"):
+            load()
+    device.close()
+    assert driver.state == "unload pending" and "unload" not in driver.log.lines
+    other.close()
+    assert driver.log.lines[-2:] == ["close", "unload"]
+    assert (driver.state, driver.error) == ("unloaded", "")
     assert target.violations == []
     assert status_of(target.open, MAIN) == "STATUS_OBJECT_NAME_NOT_FOUND"
+    driver.reload()
+    assert driver.running
+
+
+def test_unload_can_close_the_handles_first(target: Target, devices: Path) -> None:
+    """``close_handles``, at once or for an unload that is pending already."""
+    driver = target.load(devices)
+    device, other = target.open(MAIN), target.open(MAIN)
+    driver.unload(close_handles=True)
+    assert driver.state == "unloaded"
+    assert driver.log.lines[-5:] == ["cleanup", "close", "cleanup", "close", "unload"]
+    with pytest.raises(NtStatusError, match="was closed: devices was unloaded; open") as info:
+        device.write(b"off")
+    assert info.value.name == "STATUS_INVALID_HANDLE"
+    device.close()
+    other.close()
+    driver.reload()
+    device = target.open(MAIN)
+    driver.unload()
+    driver.unload(close_handles=True)
+    assert driver.state == "unloaded" and target.violations == []
+
+
+def test_a_pending_unload_in_a_snapshot(target: Target, devices: Path) -> None:
+    driver = target.load(devices)
+    device = target.open(MAIN)
+    driver.unload()
+    kept = target.snapshot()
+    device.close()
+    assert driver.state == "unloaded"
+    kept.restore()
+    assert driver.state == "unload pending"
+    driver.unload(close_handles=True)
+    assert driver.state == "unloaded"
 
 
 def test_request_that_is_never_completed(target: Target, devices: Path) -> None:

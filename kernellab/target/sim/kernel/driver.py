@@ -24,7 +24,7 @@ from .unload import check_timers, remember
 
 if TYPE_CHECKING:
     from .kernel import Kernel
-    from .objects import Device
+    from .thread import Thread
 
 #: Modules whose exports are the kernel's.
 KERNEL_MODULES: Final = ("ntoskrnl.exe", "hal.dll", "ntoskrnl", "hal")
@@ -62,6 +62,9 @@ class LoadedDriver:
     section: int = 0
     #: Kernel allocations that go with it: DRIVER_OBJECT, names.
     blocks: list[int] = field(default_factory=list)
+    #: Its unload was asked for while its devices are open; the thread that unloads it then.
+    unload_pending: bool = False
+    unloading: Thread | None = None
 
 
 def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
@@ -69,7 +72,8 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
     if not valid_name(name):
         raise NtFailure("STATUS_OBJECT_NAME_INVALID", f"{name!r} cannot be a driver's name")
     if name in k.drivers:
-        raise NtFailure("STATUS_IMAGE_ALREADY_LOADED", f"{name} is loaded already")
+        pending = ", and its unload is pending" if k.drivers[name].unload_pending else ""
+        raise NtFailure("STATUS_IMAGE_ALREADY_LOADED", f"{name} is loaded already{pending}")
     image = pe.parse(data)
     k.clock.look_at(data)
     imports = _imports(k, image)
@@ -232,14 +236,11 @@ def _name(k: Kernel, driver: LoadedDriver, at: int, text: str) -> None:
 
 
 def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - NT's name
-    """Call DriverUnload. Raises NtFailure where the driver cannot be unloaded."""
+    """Call DriverUnload of a driver that :mod:`.unload_pending` says can go.
+
+    Raises NtFailure where a Plug and Play device of it cannot be removed.
+    """
     routine = Struct(k.memory, "DRIVER_OBJECT", driver.object)["DriverUnload"]
-    if not routine:
-        raise NtFailure(
-            "STATUS_INVALID_DEVICE_REQUEST", f"{driver.name} has no DriverUnload routine"
-        )
-    for device in k.objects.of(driver.name):
-        _check_unused(k, device)
     yield from k.pnp.remove_all(driver.name)
     yield from at_same_irql(k, Call(routine, (driver.object,)), "DriverUnload")
     # I/O work items and threads reference a device object, and that the driver, or the driver.
@@ -249,24 +250,6 @@ def IopUnloadDriver(k: Kernel, driver: LoadedDriver) -> Steps:  # noqa: N802 - N
             yield wait
     check_timers(k, driver)
     return 0
-
-
-def _check_unused(k: Kernel, device: Device) -> None:
-    """Raise NtFailure where something is left that would use the driver after it is gone."""
-    if device.handles:
-        irp = next((r for r in k.irps.live.values() if r.request and r.device == device.address), 0)
-        why = "it never completed a request, so reboot() the target" if irp else "close it"
-        raise NtFailure(
-            "STATUS_DEVICE_BUSY", f"a handle to a device of {device.owner} is still open: {why}"
-        )
-    above = Struct(k.memory, "DEVICE_OBJECT", device.address)["AttachedDevice"]
-    upper = k.objects.devices.get(above)
-    if upper is not None and upper.owner != device.owner:
-        raise NtFailure(
-            "STATUS_DEVICE_BUSY",
-            f"a device of {upper.owner} is attached above one of {device.owner}: "
-            "unload that driver first",
-        )
 
 
 def remove(k: Kernel, driver: LoadedDriver) -> None:

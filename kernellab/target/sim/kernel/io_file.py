@@ -77,6 +77,9 @@ def open_file(k: Kernel, path: str, how: Open) -> Steps:
         raise NtFailure(
             "STATUS_NO_SUCH_DEVICE", f"{path} is still initializing (DO_DEVICE_INITIALIZING)"
         )
+    driver = k.drivers.get(device.owner)
+    if driver is not None and driver.unload_pending:
+        raise NtFailure("STATUS_NO_SUCH_DEVICE", f"{path}: {driver.name} is about to be unloaded")
     if device.exclusive and device.handles:
         raise NtFailure("STATUS_ACCESS_DENIED", f"{path} is exclusive and already open")
     granted = io_security.check(device, how.access, admin=how.admin, kernel=how.mode != USER_MODE)
@@ -192,12 +195,15 @@ def close(k: Kernel, file: File) -> Steps:
 
 
 def _delete(k: Kernel, file: File) -> None:
+    from . import unload_pending
+
     device = file.device
     device.handles -= 1
     Struct(k.memory, "DEVICE_OBJECT", device.address)["ReferenceCount"] -= 1
     k.pool.free(k.pool.live[file.address])
     k.ob.dereference(device.address)
     k.pnp.file_closed()
+    unload_pending.file_closed(k, device)
 
 
 def release(k: Kernel, file: File) -> Steps:

@@ -134,6 +134,8 @@ class Kernel:
         self.callbacks = Callbacks(self)
         self.cm = ConfigurationManager(self)
         self.files = Volume(self, files)
+        #: Handles of the client that were closed with their driver's unload: whose they were.
+        self.closed_handles: dict[int, str] = {}
         #: Registrations by the address that the driver unregisters them by.
         self.registrations: dict[int, Registration] = {}
         #: What ObRegisterCallbacks registered, by what it is unregistered by.
