@@ -5,7 +5,7 @@
 //! above it may not wait nor touch paged memory. Each public item says "IRQL <= …"; in debug
 //! builds [`assert_at_most`] checks it, in release builds the check is not there.
 //!
-//! Where a type can say it exactly, it does: [`Raised`] and the guards of locks
+//! Where a type can say it exactly, it does: [`Raised`] and the guards of [`sync`](crate::sync)
 //! restore what they raised and stay on their thread, and [`AtDispatch`] is proof that the IRQL
 //! is DISPATCH for as long as it lives.
 
@@ -22,7 +22,7 @@ pub struct Irql(u8);
 impl Irql {
     /// Threads run, may wait, and may use paged memory.
     pub const PASSIVE: Irql = Irql(sys::PASSIVE_LEVEL as u8);
-    /// As PASSIVE, without APCs. A fast mutex is held here.
+    /// As PASSIVE, without APCs. A [`FastMutex`](crate::sync::FastMutex) is held here.
     pub const APC: Irql = Irql(sys::APC_LEVEL as u8);
     /// No other thread runs on this processor: no waiting, no paged memory. DPCs and spin locks.
     pub const DISPATCH: Irql = Irql(sys::DISPATCH_LEVEL as u8);
@@ -185,7 +185,7 @@ impl Drop for Raised {
 /// Proof that this processor is at DISPATCH_LEVEL, as long as it is borrowed from what says so:
 /// a [`Raised`], a spin lock's guard, or the framework's call of a DPC.
 ///
-/// Locks that are taken at that level ask for it. It is not
+/// [`SpinLock::lock_at_dispatch`](crate::sync::SpinLock::lock_at_dispatch) asks for it. It is not
 /// `Send`: another processor is at a level of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct AtDispatch<'a> {

@@ -43,6 +43,7 @@ pub mod pool;
 pub mod prelude;
 pub mod print;
 pub mod string;
+pub mod sync;
 
 pub use error::{Error, Result, check};
 pub use module::{Driver, KernelModule};
