@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kernellab.driver import DeviceHandle
-from kernellab.errors import NtStatusError, UsageError
+from kernellab.errors import Bugcheck, NtStatusError, UsageError
 from kernellab.lab import Target
 
 REVERSE, COMPLETE, PARAMETERS, DELETE, CREATE, LINK, UNLINK, FORGET, EMPTY = (
@@ -328,6 +328,23 @@ def test_unload_can_close_the_handles_first(target: Target, devices: Path) -> No
     driver.unload()
     driver.unload(close_handles=True)
     assert driver.state == "unloaded" and target.violations == []
+
+
+@pytest.mark.parametrize("budget", [None, 10_000_000])
+def test_a_fault_after_counted_code_is_gone(
+    target: Target, devices: Path, faults: Path, budget: int | None
+) -> None:
+    """The engine looks for code that it counted in, which must not count as a fault before."""
+    driver = target.load(devices, budget=budget)
+    device = target.open(MAIN)
+    driver.unload()
+    device.close()
+    assert driver.state == "unloaded"
+    for name in ("first", "second"):
+        target.load(devices, name=name, budget=budget).unload()
+    with pytest.raises(Bugcheck) as info:
+        target.load(faults, name="entry_null_read")
+    assert (info.value.code, info.value.parameters[0]) == (0x7E, 0xC0000005)
 
 
 def test_a_pending_unload_in_a_snapshot(target: Target, devices: Path) -> None:

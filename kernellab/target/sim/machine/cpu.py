@@ -31,6 +31,7 @@ from .registers import (
     VECTORS,
     batch_reader,
     batch_writer,
+    drop_counter,
     reader,
     renew,
     writer,
@@ -105,6 +106,7 @@ class Cpu:
         self.trapping = False
         self._budget: int | None = None
         self._counter: Any = None
+        self._counted = False
         self._reason: Stop | None = None
         self._asked = threading.Event()
         #: Held to change ``_running`` or to act on it: a late attempt to stop one run must not
@@ -191,6 +193,8 @@ class Cpu:
         else:
             self._engine.hook_del(self._counter)
             self._counter = None
+            if self.memory.code_gone:  # it looked for the hook's code: see drop_counter
+                self.forget_exception()
         # Code that was translated before knows nothing of the hook.
         self._engine.ctl_flush_tb()
 
@@ -218,6 +222,11 @@ class Cpu:
         self.trapping = False
         if self._asked.is_set():
             return Stop.ASKED
+        if self._counted and not count and self.memory.code_gone:
+            drop_counter(self._engine, self._nowhere)
+            self.forget_exception()
+            self.memory.code_gone = self._counter is not None
+        self._counted = count > 0
         if (self.irql > 1) is not self.veil.drawn:
             self.veil.sync()
         if self.memory.stale:
@@ -272,6 +281,7 @@ class Cpu:
         """Memory was changed behind the CPU's back; ``code``: what it executes, too."""
         if code:
             self._engine.ctl_flush_tb()
+            self.memory.code_gone = True
         self.memory.stale = True
 
     def load(self, context: Any, root: int, gs_base: int) -> None:

@@ -112,6 +112,8 @@ class Memory(PhysicalMemory):
         self.pages: dict[int, Page] = {}
         #: Set when an entry became stricter: the CPU must forget what it has cached.
         self.stale = False
+        #: Whether code was unmapped that the CPU may have translated: see :meth:`.Cpu.run`.
+        self.code_gone = False
         #: The system process's address space; its user half stays empty.
         self.system = AddressSpace(self._table())
         self.spaces.append(self.system)
@@ -223,6 +225,7 @@ class Memory(PhysicalMemory):
         """Take ``count`` pages away; their memory is free again unless ``release`` is false."""
         for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
             page = self._half(number).pop(number)
+            self.code_gone = self.code_gone or page.execute
             slot = self._entry(number)
             if self.dirty is not None and self.ram[slot] & DIRTY:
                 self.dirty.add(page.physical)

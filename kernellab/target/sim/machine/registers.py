@@ -77,6 +77,17 @@ def renew(engine: Any, fresh: Any) -> None:
         engine.reg_write(register, value)
 
 
+def drop_counter(engine: Any, nowhere: int) -> None:
+    """Have the engine forget that it counted instructions, as it does at its next plain start.
+
+    It looks for all code that it counted in then, and a page fault stays behind where that is not
+    mapped any more: :func:`renew` has to follow.
+    """
+    rip = engine.reg_read(x86.UC_X86_REG_RIP)
+    engine.emu_start(nowhere, nowhere)
+    engine.reg_write(x86.UC_X86_REG_RIP, rip)
+
+
 def batch_reader(engine: Any, numbers: Sequence[int]) -> Callable[[], list[int]]:
     """A function that reads several 64-bit registers in one call; see :func:`reader`."""
     quick = getattr(engine, "_do_reg_read_batch", None)
