@@ -33,17 +33,26 @@ pub extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(target_arch = "x86_64")]
+pub mod cpu;
 pub mod error;
+pub mod fs;
 pub mod io;
 pub mod irql;
 pub mod mem;
 pub mod module;
+pub mod notify;
+pub mod ob;
 pub mod panic;
 pub mod pool;
 pub mod prelude;
 pub mod print;
+pub mod process;
+pub mod registry;
 pub mod string;
 pub mod sync;
+pub mod time;
+pub mod version;
 
 pub use error::{Error, Result, check};
 pub use module::{Driver, KernelModule};
@@ -55,4 +64,5 @@ pub mod __private {
     pub use crate::module::{Slot, driver_entry, driver_unload};
     pub use crate::print::print;
     pub use core::format_args;
+    pub use core::primitive::{str, u16};
 }

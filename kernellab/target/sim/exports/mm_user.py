@@ -117,13 +117,14 @@ def KeUnstackDetachProcess(k: Kernel, ApcState: int) -> None:
             "INVALID_PROCESS_DETACH_ATTEMPT",
             message="KeUnstackDetachProcess was called by a thread that is not attached.",
         )
-    before = k.ps.process_objects.get(process) if process else thread.process
-    _switch(k, thread, before or thread.process)
+    _switch(k, thread, k.ps.process_objects.get(process) if process else None)
     k.tell("process-detached", thread)
 
 
-def _switch(k: Kernel, thread: Thread, process: ProcessRecord) -> None:
-    thread.attached = process if process is not thread.process else None
+def _switch(k: Kernel, thread: Thread, attached: ProcessRecord | None) -> None:
+    # Attached is also who went back to its own process from another one that it is attached to.
+    thread.attached = attached
+    process = attached or thread.process
     thread.space = process.space
     k.memory.use(process.space)
     k.cpu.set_root(process.space.root)

@@ -1,0 +1,78 @@
+"""Notifications of the framework: what is told, what can be refused, the end of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import kernellab
+from kernellab.errors import NtStatusError
+from kernellab.sources import build_text
+
+SOURCE = Path(__file__).parent / "drivers" / "notify.rs"
+LAB = r"HKLM\SOFTWARE\Lab"
+DROPPED = [f"{name} dropped" for name in ("process", "thread", "image", "registry", "handle")]
+
+
+@pytest.fixture(scope="module")
+def notify() -> Path:
+    return build_text("notify", SOURCE.read_text(encoding="utf-8")).sys
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_programs(notify: Path, seed: int) -> None:
+    with kernellab.connect("sim", seed=seed) as target:
+        driver = target.load(notify)
+        start = len(driver.log.lines)
+        process = target.spawn("notepad.exe", command_line="notepad x.txt")
+        with pytest.raises(NtStatusError, match="STATUS_ACCESS_DENIED"):
+            target.spawn("evil.exe")
+        process.load_image("lab.dll")
+        assert process.open(0x1F0FFF) == 0x1F0FFE
+        process.exit_thread(process.start_thread())
+        process.exit()
+        lines = driver.log.lines[start:]
+        driver.unload()
+        assert target.violations == []
+        assert lines[0] == 'create notepad.exe Some("notepad x.txt") true'
+        assert 'image Some("notepad.exe") true false true' in lines
+        assert 'create evil.exe Some("evil.exe") true' in lines and "exit evil.exe" in lines
+        assert 'image Some("lab.dll") true false true' in lines
+        assert "handle 0x1f0ffe of 0x1f0fff" in lines
+        assert lines.count("thread true") == 2
+        assert "exit notepad.exe" in lines and "thread exits" in lines
+        assert driver.log.lines[-5:] == DROPPED
+
+
+def test_the_registry(notify: Path) -> None:
+    with kernellab.connect("sim") as target:
+        driver = target.load(notify)
+        assert [line for line in driver.log.lines if ":" in line] == [
+            "all taken: Some(STATUS_INSUFFICIENT_RESOURCES (0xC000009A))",
+            "same altitude: Some(NTSTATUS 0xC01C0011)",
+            "same altitude: Some(NTSTATUS 0xC01C0011)",
+        ]
+        start = len(driver.log.lines)
+        lab = target.registry[LAB]
+        lab["Depth"] = 5
+        for name in ("Locked", "Bypass"):
+            with pytest.raises(NtStatusError, match="STATUS_ACCESS_DENIED"):
+                lab[name] = b"x"
+        del lab["Depth"]
+        with pytest.raises(NtStatusError, match="STATUS_DELETE_PENDING"):
+            lab.delete()
+        assert dict(lab) == {}
+        lines = driver.log.lines[start:]
+        driver.unload()
+        assert [line for line in lines if not line.startswith("create key")] == [
+            "set Lab Depth 4 Some([5, 0, 0, 0])",
+            "set Lab Locked 3 Some([120])",
+            "set Lab Bypass 3 Some([120])",
+            "delete Depth",
+            "delete key Lab",
+        ]
+        assert "create key Lab" in lines
+        assert target.violations == []
+        lab["Locked"] = 1  # nobody refuses it any more
+        assert lab["Locked"] == 1
