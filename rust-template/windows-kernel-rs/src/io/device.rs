@@ -24,6 +24,8 @@ pub enum Transfer {
     Buffered,
     /// The caller's pages are locked and mapped: best for much data.
     Direct,
+    /// The caller's pointer is passed on as it is; see [`mem::user`](crate::mem::user).
+    Neither,
 }
 
 /// A program opens the device: what [`Operations::create`] gets.
@@ -199,6 +201,7 @@ impl<T: Operations> Device<T> {
             (*device).Flags |= match T::TRANSFER {
                 Transfer::Buffered => DO_BUFFERED_IO,
                 Transfer::Direct => DO_DIRECT_IO,
+                Transfer::Neither => 0,
             };
             (*device).DeviceExtension.cast::<Extension>().write(Extension::new(inner.clone()));
         }

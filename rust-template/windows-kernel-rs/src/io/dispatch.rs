@@ -19,6 +19,7 @@ use windows_kernel_sys::{
 use super::device::{Open, Operations};
 use super::queue::File;
 use super::request::{Kind, Request, complete_irp};
+use super::user::not_taken;
 use crate::error::{Error, Result};
 use crate::mem::arc::Arc;
 use crate::module::Driver;
@@ -281,6 +282,7 @@ unsafe fn request<T: Operations, K: Kind>(
             return finish(irp.as_ptr(), Err(Error::INVALID_DEVICE_REQUEST));
         };
         IoMarkIrpPending(irp.as_ptr());
+        not_taken(irp.as_ptr());
         handle(&context, Request::from_irp(irp));
     }
     STATUS_PENDING

@@ -13,6 +13,7 @@ pub mod queue;
 pub mod request;
 #[cfg(feature = "zerocopy")]
 mod typed;
+mod user;
 
 pub use buffer::{Input, Output};
 pub use device::{Device, DeviceOptions, Open, Operations, Transfer};

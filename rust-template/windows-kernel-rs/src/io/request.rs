@@ -67,7 +67,16 @@ impl<K: Kind> Request<K> {
         ManuallyDrop::new(self).irp
     }
 
-    fn location(&self) -> &IO_STACK_LOCATION {
+    pub(super) fn as_irp(&self) -> *mut IRP {
+        self.irp.as_ptr()
+    }
+
+    /// Whether the I/O manager has made a buffer or an MDL of the caller's data.
+    pub(super) fn is_mapped(&self) -> bool {
+        !self.mdl().is_null() || !self.system_buffer().is_null()
+    }
+
+    pub(super) fn location(&self) -> &IO_STACK_LOCATION {
         // SAFETY: an owned IRP's current location is this driver's, and nobody changes it.
         unsafe { &*IoGetCurrentIrpStackLocation(self.irp.as_ptr()) }
     }

@@ -4,9 +4,10 @@
 use zerocopy::{Immutable, IntoBytes, TryFromBytes};
 
 use super::buffer::{Input, Output};
-use super::ioctl::{IoctlCode, Route};
+use super::ioctl::{IoctlCode, Method, Route};
 use super::request::{Ioctl, Read, Request, Write};
 use crate::error::{Error, Result};
+use crate::mem::captured;
 
 impl Input<'_> {
     /// The `T` in the bytes from `offset` on: copied first, and looked at then.
@@ -47,8 +48,7 @@ impl Output<'_> {
 impl Request<Ioctl> {
     /// The input as a `T`, which the caller cannot change any more.
     ///
-    /// IRQL <= DISPATCH; with METHOD_NEITHER PASSIVE, and only while the caller's process is the
-    /// current one.
+    /// IRQL <= DISPATCH. For METHOD_NEITHER see [`user_input`](Self::user_input).
     ///
     /// # Errors
     /// [`Error::INFO_LENGTH_MISMATCH`] when there are more or fewer bytes than a `T` has,
@@ -110,7 +110,8 @@ impl Route {
     /// `f` is not called where the sizes are wrong: the request fails with
     /// [`Error::INFO_LENGTH_MISMATCH`] when the input has not exactly the length of an `I`, with
     /// [`Error::BUFFER_TOO_SMALL`] when the caller has no room for an `O`, and with
-    /// [`Error::INVALID_PARAMETER`] when its bytes are no `I`.
+    /// [`Error::INVALID_PARAMETER`] when its bytes are no `I`. With METHOD_NEITHER it fails with
+    /// [`Error::ACCESS_VIOLATION`] when the caller's memory is not there.
     ///
     /// ```no_run
     /// use windows_kernel_rs::Error;
@@ -133,26 +134,41 @@ impl Route {
         O: IntoBytes + Immutable,
     {
         self.take(code, |request| {
-            let input = request.input_as::<I>().and_then(|input| {
-                let room = request.output_len() >= size_of::<O>();
-                if room { Ok(input) } else { Err(Error::BUFFER_TOO_SMALL) }
-            });
-            match input.and_then(f) {
-                Ok(output) => request.reply(&output),
-                Err(error) => request.complete(Err(error)),
-            }
+            if code.method() == Method::Neither { neither(request, f) } else { mapped(request, f) }
         })
     }
 }
 
-/// A `T` of the bytes that `fill` writes.
-fn captured<T: TryFromBytes>(fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<T> {
-    let mut place = core::mem::MaybeUninit::<T>::zeroed();
-    // SAFETY: the place has this size, and all of its bytes are initialized.
-    let bytes =
-        unsafe { core::slice::from_raw_parts_mut(place.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
-    fill(bytes)?;
-    T::try_read_from_bytes(bytes).map_err(|_| Error::INVALID_PARAMETER)
+fn mapped<I, O>(request: Request<Ioctl>, f: impl FnOnce(I) -> Result<O>)
+where
+    I: TryFromBytes,
+    O: IntoBytes + Immutable,
+{
+    let input = request.input_as::<I>().and_then(|input| {
+        let room = request.output_len() >= size_of::<O>();
+        if room { Ok(input) } else { Err(Error::BUFFER_TOO_SMALL) }
+    });
+    match input.and_then(f) {
+        Ok(output) => request.reply(&output),
+        Err(error) => request.complete(Err(error)),
+    }
+}
+
+fn neither<I, O>(mut request: Request<Ioctl>, f: impl FnOnce(I) -> Result<O>)
+where
+    I: TryFromBytes,
+    O: IntoBytes + Immutable,
+{
+    let answered = request.user_buffers().and_then(|(mut input, mut output)| {
+        if input.remaining() != size_of::<I>() {
+            return Err(Error::INFO_LENGTH_MISMATCH);
+        }
+        if output.remaining() < size_of::<O>() {
+            return Err(Error::BUFFER_TOO_SMALL);
+        }
+        output.write_value(&f(input.read_as()?)?)
+    });
+    request.complete(answered.map(|()| size_of::<O>()));
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 pub mod arc;
 pub mod copy;
+mod guarded;
+pub mod user;
 
 use alloc::alloc::alloc;
 use alloc::boxed::Box;
@@ -50,4 +52,17 @@ pub fn try_vec<T: Copy>(items: &[T]) -> Result<Vec<T>> {
     out.try_reserve_exact(items.len()).map_err(Error::from)?;
     out.extend_from_slice(items);
     Ok(out)
+}
+
+/// A `T` of the bytes that `fill` writes.
+#[cfg(feature = "zerocopy")]
+pub(crate) fn captured<T: zerocopy::TryFromBytes>(
+    fill: impl FnOnce(&mut [u8]) -> Result<()>,
+) -> Result<T> {
+    let mut place = core::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: the place has this size, and all of its bytes are initialized.
+    let bytes =
+        unsafe { core::slice::from_raw_parts_mut(place.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+    fill(bytes)?;
+    T::try_read_from_bytes(bytes).map_err(|_| Error::INVALID_PARAMETER)
 }

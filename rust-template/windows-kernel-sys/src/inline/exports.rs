@@ -96,6 +96,9 @@ unsafe extern "system" {
 
 #[cfg_attr(windows, link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim"))]
 unsafe extern "C" {
+    /// The handler of C's `__try`, which reads a function's scope table. Named in unwind data; not
+    /// to be called.
+    pub fn __C_specific_handler();
     /// Touches the pages of a large stack frame, in order. The compiler calls it, not you.
     pub fn __chkstk();
     /// The type of driver objects.
