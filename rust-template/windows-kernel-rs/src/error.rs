@@ -125,6 +125,7 @@ errors! {
     OBJECT_NAME_NOT_FOUND = STATUS_OBJECT_NAME_NOT_FOUND, "there is nothing of that name";
     OBJECT_PATH_NOT_FOUND = STATUS_OBJECT_PATH_NOT_FOUND, "there is no such folder";
     OBJECT_TYPE_MISMATCH = STATUS_OBJECT_TYPE_MISMATCH, "the object is of another type";
+    POSSIBLE_DEADLOCK = STATUS_POSSIBLE_DEADLOCK, "waiting for it would never end";
     PRIVILEGED_INSTRUCTION = STATUS_PRIVILEGED_INSTRUCTION, "the instruction is privileged";
     PRIVILEGE_NOT_HELD = STATUS_PRIVILEGE_NOT_HELD, "the caller lacks a privilege";
     PROCESS_IS_TERMINATING = STATUS_PROCESS_IS_TERMINATING, "the process is ending";

@@ -36,6 +36,7 @@ extern crate std;
 #[cfg(target_arch = "x86_64")]
 pub mod cpu;
 pub mod error;
+pub mod exec;
 pub mod fs;
 pub mod io;
 pub mod irql;

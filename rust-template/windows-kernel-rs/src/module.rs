@@ -2,8 +2,8 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use windows_kernel_sys::{DRIVER_OBJECT, DRIVER_UNLOAD, NTSTATUS, STATUS_SUCCESS, UNICODE_STRING};
 
@@ -31,7 +31,9 @@ impl Driver {
     /// If `driver` is null.
     #[must_use]
     pub unsafe fn from_raw(driver: *mut DRIVER_OBJECT) -> Self {
-        Driver { raw: NonNull::new(driver).expect("a driver object") }
+        let raw = NonNull::new(driver).expect("a driver object");
+        OBJECT.store(driver, Ordering::Relaxed);
+        Driver { raw }
     }
 
     /// The object, to read from.
@@ -46,6 +48,17 @@ impl Driver {
     pub fn as_raw_mut(&mut self) -> *mut DRIVER_OBJECT {
         self.raw.as_ptr()
     }
+}
+
+/// The object of the one driver that this crate is linked into, once a [`Driver`] was made.
+static OBJECT: AtomicPtr<DRIVER_OBJECT> = AtomicPtr::new(ptr::null_mut());
+
+/// This driver's object: valid as long as code of the driver runs.
+///
+/// Fails with [`Error::DEVICE_NOT_READY`] where no [`Driver`] was made: in a driver that has its
+/// own `DriverEntry` and did not call [`Driver::from_raw`].
+pub(crate) fn object() -> Result<NonNull<DRIVER_OBJECT>> {
+    NonNull::new(OBJECT.load(Ordering::Relaxed)).ok_or(Error::DEVICE_NOT_READY)
 }
 
 /// A driver. See the [crate].
