@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ..kernel import fs_mapping
 from ..kernel.attributes import (
     create_with_handle,
     handle_target,
@@ -12,6 +13,7 @@ from ..kernel.attributes import (
     open_named,
     read_attributes,
 )
+from ..kernel.fs import OpenFile
 from ..kernel.ob import CURRENT_PROCESS, Object
 from ..kernel.process import Process
 from ..kernel.section import section_protection
@@ -21,7 +23,10 @@ from .registry import PASSIVE_LEVEL, export, ntstatus
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
-_NO_FILES: Final = "sections of files are refused with STATUS_INVALID_FILE_FOR_SECTION"
+_NO_IMAGES: Final = (
+    "SEC_IMAGE is refused with STATUS_NOT_SUPPORTED, and PAGE_WRITECOPY; a file handle's access is "
+    "checked as a program's is"
+)
 _ALL_COMMITTED: Final = "all pages are committed at once"
 
 
@@ -38,7 +43,7 @@ def _process(k: Kernel, handle: int) -> Process:
     "POBJECT_ATTRIBUTES ObjectAttributes, PLARGE_INTEGER MaximumSize, "
     "ULONG SectionPageProtection, ULONG AllocationAttributes, HANDLE FileHandle)",
     irql=PASSIVE_LEVEL,
-    simplified=f"{_NO_FILES}; {_ALL_COMMITTED}",
+    simplified=f"{_NO_IMAGES}; {_ALL_COMMITTED}",
 )
 @ntstatus
 def ZwCreateSection(
@@ -51,18 +56,24 @@ def ZwCreateSection(
     AllocationAttributes: int,
     FileHandle: int,
 ) -> int:
-    """WDK: "ZwCreateSection function (wdm.h)"."""
-    if FileHandle:
-        return const("STATUS_INVALID_FILE_FOR_SECTION")
+    """WDK: "ZwCreateSection function (wdm.h)": of the paging file, or of a file of the volume."""
+    if AllocationAttributes & const("SEC_IMAGE"):
+        return const("STATUS_NOT_SUPPORTED")
     kinds = const("SEC_COMMIT"), const("SEC_RESERVE")
     if AllocationAttributes & ~const("SEC_NOCACHE") not in kinds:
         return const("STATUS_INVALID_PARAMETER_6")
     size = k.memory.u64(MaximumSize) if MaximumSize else 0
-    if not size:
+    if not size and not FileHandle:
         return const("STATUS_INVALID_PARAMETER_4")
     section_protection(SectionPageProtection)
+    file = None
+    if FileHandle:
+        payload = handle_target(k, FileHandle, "File").payload
+        if not isinstance(payload, OpenFile):
+            return const("STATUS_INVALID_FILE_FOR_SECTION")
+        file, size = payload, fs_mapping.checked(payload, SectionPageProtection, size)
     attributes, owner = read_attributes(k, ObjectAttributes), k.caller()
-    make = partial(k.sections.create, size, SectionPageProtection, owner)
+    make = partial(k.sections.create, size, SectionPageProtection, owner, file)
     handle, status = create_with_handle(k, attributes, "Section", make, DesiredAccess, owner)
     k.memory.set_u64(SectionHandle, handle)
     return status

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from . import fs_mapping
 from .driver import NtFailure
 from .fs_host import HostFolder
+from .fs_mapping import Mapping
 from .names import Link, upcased
 from .ob import Object
 from .structs import Struct, const, size_of
@@ -47,6 +49,8 @@ class Node:
     #: Whether the data has to be written back to the client's folder.
     dirty: bool = False
     opens: list[OpenFile] = field(default_factory=list)
+    #: Its pages while it is in a section.
+    mapping: Mapping | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -219,11 +223,15 @@ class Volume:
 
     def resize(self, node: Node, size: int) -> None:
         """Change a file's length; new bytes are zero. Raises NtFailure where it is full."""
-        grown = size - len(node.data)
+        old = len(node.data)
+        grown = size - old
+        if grown < 0 and node.mapping is not None:
+            raise NtFailure("STATUS_USER_MAPPED_FILE", f"{node.path} is in a section")
         if grown > 0:
             if grown > CAPACITY or self.used + grown > CAPACITY:
                 raise NtFailure("STATUS_DISK_FULL", "the simulated volume is full")
             node.data += bytes(grown)
+            fs_mapping.push(self._k, node, old)
         else:
             del node.data[size:]
         self.touch(node)
@@ -242,7 +250,8 @@ class Volume:
         if file not in node.opens:
             return  # opened once more by pointer, after its end
         node.opens.remove(file)
-        if file.options & _DELETE_ON_CLOSE and not node.children and node.parent is not None:
+        unused = not node.children and node.parent is not None and node.mapping is None
+        if file.options & _DELETE_ON_CLOSE and unused:
             node.delete_pending = True
         if node.delete_pending:
             if not node.opens:
@@ -252,6 +261,7 @@ class Volume:
 
     def write_back(self, node: Node) -> None:
         """Bring what was changed to the client's folder."""
+        fs_mapping.pull(self._k, node)
         if node.dirty:
             node.dirty = False
             if self.host is not None and node.parent is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import fs_service
+from . import fs_mapping, fs_service
 from .driver import NtFailure
 from .fs import OpenFile
 from .fs_service import Create
@@ -27,6 +27,7 @@ def read(k: Kernel, path: str, offset: int, length: int) -> tuple[bytes, int]:
     obj, _ = fs_service.create(k, None, _rest(path), how, "")
     file = obj.payload
     assert isinstance(file, OpenFile)
+    fs_mapping.pull(k, file.node)
     data = bytes(file.node.data)
     k.files.cleanup(obj)
     k.ob.dereference(obj.address)

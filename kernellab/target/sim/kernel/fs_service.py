@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from . import fs_mapping
 from .attributes import Attributes, handle_target
 from .dispatcher import Kind
 from .driver import NtFailure
@@ -205,6 +206,7 @@ def read(k: Kernel, file: OpenFile, offset: int | None, length: int) -> bytes:
     """Read. Raises NtFailure with STATUS_END_OF_FILE where nothing is left."""
     _may(file, _READ)
     start = position(k, file, offset, write=False)
+    fs_mapping.pull(k, file.node)
     data = bytes(file.node.data[start : start + length])
     if length and not data:
         raise NtFailure("STATUS_END_OF_FILE", "the end of the file")
@@ -221,6 +223,7 @@ def write(k: Kernel, file: OpenFile, offset: int | None, data: bytes) -> None:
     if start + len(data) > len(node.data):
         k.files.resize(node, start + len(data))
     node.data[start : start + len(data)] = data
+    fs_mapping.push(k, node, start, start + len(data))
     k.files.touch(node)
     _moved(k, file, start + len(data))
 
@@ -249,6 +252,8 @@ def set_delete(file: OpenFile, *, delete: bool) -> None:
             raise NtFailure("STATUS_ACCESS_DENIED", f"{node.path} was not opened for DELETE")
         if node.attributes & const("FILE_ATTRIBUTE_READONLY") or node.parent is None:
             raise NtFailure("STATUS_CANNOT_DELETE", f"{node.path} cannot be deleted")
+        if node.mapping is not None:
+            raise NtFailure("STATUS_CANNOT_DELETE", f"{node.path} is in a section")
         if node.children:
             raise NtFailure("STATUS_DIRECTORY_NOT_EMPTY", f"{node.path} is not empty")
     node.delete_pending = delete
@@ -277,7 +282,7 @@ def rename(k: Kernel, file: OpenFile, root: int, name: str, *, replace: bool) ->
     if existing is not None and existing is not node:
         if not replace:
             raise NtFailure("STATUS_OBJECT_NAME_COLLISION", f"{existing.path} exists already")
-        if existing.is_folder or existing.opens:
+        if existing.is_folder or existing.opens or existing.mapping is not None:
             raise NtFailure("STATUS_ACCESS_DENIED", f"{existing.path} cannot be replaced")
         volume.remove(existing)
     volume.move(node, folder, parts[-1])

@@ -1,4 +1,4 @@
-"""Sections backed by the paging file, and views of them in processes and in system space.
+"""Sections of files and of the paging file, and views of them in processes and in system space.
 
 WDK pages: "Section Objects and Views", "ZwCreateSection function (wdm.h)", "ZwMapViewOfSection
 function (wdm.h)", "MmMapViewInSystemSpace function (ntifs.h)".
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..machine.memory import PAGE, OutOfMemory
+from . import fs_mapping
 from .bugcheck import BugCheck
 from .driver import NtFailure
 from .execution import Context
@@ -20,6 +21,7 @@ from .structs import const
 from .uservm import GRANULARITY, VmError, protection
 
 if TYPE_CHECKING:
+    from .fs import OpenFile
     from .kernel import Kernel
     from .process import Process
 
@@ -33,6 +35,8 @@ class Section:
 
     frames: list[int]
     protect: int
+    #: The file that it is of, None for the paging file.
+    file: OpenFile | None = None
 
     @property
     def size(self) -> int:
@@ -59,8 +63,21 @@ class SectionManager:
         #: Views in system space by their address.
         self.views: dict[int, View] = {}
 
-    def create(self, size: int, protect: int, owner: str) -> Object:
-        """A section object. Raises NtFailure without memory for it."""
+    def create(self, size: int, protect: int, owner: str, file: OpenFile | None = None) -> Object:
+        """A section object, of a file perhaps. Raises NtFailure without memory for it."""
+        k = self._k
+        address = k.new_object(_OBJECT_SIZE)
+        try:
+            frames = self._allocate(size) if file is None else fs_mapping.attach(k, file.node, size)
+        except NtFailure:
+            k.pool.free(k.pool.live[address])
+            raise
+        if file is not None:
+            k.ob.reference(file.address)
+        section = Section(frames, protect, file)
+        return k.ob.insert(Object(address, "Section", section, "", owner, on_delete=self._delete))
+
+    def _allocate(self, size: int) -> list[int]:
         k, pages = self._k, -(-size // PAGE)
         if pages * PAGE > k.memory.size:
             raise NtFailure("STATUS_SECTION_TOO_BIG", f"a section of {size} bytes")
@@ -71,15 +88,26 @@ class SectionManager:
             frames += (k.memory.allocate() for _ in range(pages))
         except OutOfMemory:
             raise NtFailure("STATUS_COMMITMENT_LIMIT", f"a section of {size} bytes") from None
-        address = k.new_object(_OBJECT_SIZE)
-        section = Section(frames, protect)
-        return k.ob.insert(Object(address, "Section", section, "", owner, on_delete=self._delete))
+        return frames
 
     def _delete(self, obj: Object) -> None:
-        assert isinstance(obj.payload, Section)
-        for frame in obj.payload.frames:
-            self._k.memory.release(frame)
-        self._k.ob.free(obj)
+        k, section = self._k, obj.payload
+        assert isinstance(section, Section)
+        if section.file is not None:
+            fs_mapping.detach(k, section.file.node)
+            k.ob.dereference(section.file.address)
+        else:
+            for frame in section.frames:
+                k.memory.release(frame)
+        k.ob.free(obj)
+
+    def _unmapped(self, address: int) -> None:
+        """A view of the section at ``address`` is gone: the file is kept as it left it."""
+        section = self._k.ob.get(address).payload
+        assert isinstance(section, Section)
+        if section.file is not None:
+            self._k.files.write_back(section.file.node)
+        self._k.ob.dereference(address)
 
     def _part(self, section: Section, offset: int, size: int) -> list[int]:
         if offset >= section.size or size > section.size - offset:
@@ -124,7 +152,7 @@ class SectionManager:
         if region is None or region.kind != "view" or not isinstance(region.payload, int):
             raise NtFailure("STATUS_NOT_MAPPED_VIEW", f"no view is mapped at {address:#x}")
         process.vm.remove(region)
-        self._k.ob.dereference(region.payload)
+        self._unmapped(region.payload)
 
     def process_ended(self, process: Process) -> None:
         """Its views go with it."""
@@ -158,7 +186,7 @@ class SectionManager:
                 "space.",
             )
         self._k.memory.unmap(address, view.pages, release=False)
-        self._k.ob.dereference(view.section)
+        self._unmapped(view.section)
         self._k.tell("view-unmapped", view)
 
 
