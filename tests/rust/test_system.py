@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import kernellab
+from kernellab.errors import Bugcheck
 from kernellab.sources import build_text
 
 SOURCE = Path(__file__).parent / "drivers" / "system.rs"
@@ -73,3 +74,34 @@ def test_the_system(system: Path) -> None:
         assert parameters["Depth"] == 6 and parameters["Wide"] == 1 << 40
         assert target.files[r"C:\out.bin"] == b"hello"
         assert r"C:\old.txt" not in target.files and r"C:\older.txt" not in target.files
+
+
+HIGH = """
+#![forbid(unsafe_code)]
+use windows_kernel_rs::irql::{self, Irql};
+use windows_kernel_rs::prelude::*;
+use windows_kernel_rs::registry::{Access, Key};
+use windows_kernel_rs::u16str;
+
+struct Module;
+
+impl KernelModule for Module {
+    fn init(_: Driver, _: &str) -> Result<Self, Error> {
+        let _high = irql::raise(Irql::DISPATCH);
+        Key::open(u16str!("\\\\Registry\\\\Machine"), Access::Read)?;
+        Ok(Module)
+    }
+
+    fn cleanup(&mut self, _: Driver) {}
+}
+
+kernel_module!(Module);
+"""
+
+
+def test_what_is_for_passive_level_says_so() -> None:
+    """In debug builds, before the kernel's own routine is called."""
+    with kernellab.connect("sim") as target, pytest.raises(Bugcheck) as caught:
+        target.load(build_text("high", HIGH).sys)
+    assert caught.value.code == 0xE2
+    assert "Key::open may be called at PASSIVE_LEVEL" in caught.value.driver.log.text

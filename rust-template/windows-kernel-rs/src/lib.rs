@@ -23,6 +23,37 @@
 //! Linking this crate also brings what every Rust driver needs: a global allocator on the
 //! nonpaged pool ([`pool`]), a panic handler that prints and then bug-checks ([`mod@panic`]), and
 //! with [`sys`] the routines that the compiler calls. A driver may define `DriverEntry` itself and use only that.
+//!
+//! | for | see |
+//! |---|---|
+//! | devices and requests | [`io`] |
+//! | locks, events, what is made once | [`sync`], [`irql`] |
+//! | memory | [`mem`], [`pool`] |
+//! | strings of the kernel | [`string`](mod@string), [`u16str!`] |
+//! | registry, files | [`registry`], [`fs`] |
+//! | processes; being told of what happens, and refusing it | [`process`], [`notify`] |
+//! | time, the version of Windows, the processor | [`time`], [`version`], [`cpu`] |
+//! | printing; the `log` crate | [`mod@print`], `logging` (feature `log`) |
+//! | statuses and errors | [`error`] |
+//!
+//! # What is not here
+//!
+//! [`sys`] has the kernel's own routines, structures and constants by the names of the WDK, all of
+//! them `unsafe`. Types here lead there and back: `as_raw` lends what a value owns to a routine,
+//! `from_raw` makes a value own what a routine gave, [`check`] turns a status into a [`Result`].
+//! What the WDK asks of the caller (IRQL, who frees, what must not be paged) is then up to the
+//! driver, in as few lines as possible:
+//!
+//! ```no_run
+//! use windows_kernel_rs::process::Process;
+//! use windows_kernel_rs::sys;
+//!
+//! /// A number that no other process of this boot gets. IRQL: any.
+//! fn start_key(process: &Process) -> u64 {
+//!     // SAFETY: `process` keeps its object during the call.
+//!     unsafe { sys::PsGetProcessStartKey(process.as_raw()) }
+//! }
+//! ```
 
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks, missing_docs)]
@@ -40,6 +71,8 @@ pub mod exec;
 pub mod fs;
 pub mod io;
 pub mod irql;
+#[cfg(feature = "log")]
+pub mod logging;
 pub mod mem;
 pub mod module;
 pub mod notify;

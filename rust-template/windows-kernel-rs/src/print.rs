@@ -8,7 +8,10 @@
 
 use core::fmt::{self, Write};
 
-use windows_kernel_sys::{DPFLTR_ERROR_LEVEL, DPFLTR_IHVDRIVER_ID, DbgPrintEx};
+use windows_kernel_sys::{
+    DPFLTR_ERROR_LEVEL, DPFLTR_IHVDRIVER_ID, DPFLTR_INFO_LEVEL, DPFLTR_TRACE_LEVEL,
+    DPFLTR_WARNING_LEVEL, DbgPrintEx,
+};
 
 /// The most that one `DbgPrintEx` transmits, in bytes.
 pub const LIMIT: usize = 512;
@@ -78,25 +81,54 @@ fn pieces(text: fmt::Arguments<'_>, emit: impl FnMut(&[u8])) {
     out.flush();
 }
 
-/// Prints `text`. The macros call this.
+/// How important a message is: what a debugger or the registry filters by.
 ///
-/// IRQL <= DIRQL.
-#[doc(hidden)]
+/// Windows shows [`Level::Error`] by default; the others only where the value `IHVDRIVER` of the
+/// key `Debug Print Filter` asks for them. WDK: "Reading and Filtering Debugging Messages".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Level {
+    /// `DPFLTR_ERROR_LEVEL`, the level of [`println!`](crate::println!).
+    Error = DPFLTR_ERROR_LEVEL,
+    /// `DPFLTR_WARNING_LEVEL`.
+    Warning = DPFLTR_WARNING_LEVEL,
+    /// `DPFLTR_TRACE_LEVEL`.
+    Trace = DPFLTR_TRACE_LEVEL,
+    /// `DPFLTR_INFO_LEVEL`.
+    Info = DPFLTR_INFO_LEVEL,
+}
+
+/// Prints `text` at a level. Lines end where it says so.
+///
+/// IRQL <= DIRQL. WDK: "DbgPrintEx function (wdm.h)".
+///
+/// ```no_run
+/// use windows_kernel_rs::print::{Level, print_at};
+/// print_at(Level::Warning, format_args!("{} left\n", 3));
+/// ```
 #[inline(never)]
-pub fn print(text: fmt::Arguments<'_>) {
+pub fn print_at(level: Level, text: fmt::Arguments<'_>) {
     pieces(text, |piece| {
         // SAFETY: the format takes a length and that many bytes, which `piece` has; the text
         // itself is never the format.
         unsafe {
             DbgPrintEx(
                 DPFLTR_IHVDRIVER_ID,
-                DPFLTR_ERROR_LEVEL,
+                level as u32,
                 c"%.*s".as_ptr().cast(),
                 piece.len() as u32,
                 piece.as_ptr(),
             );
         }
     });
+}
+
+/// Prints `text`. The macros call this.
+///
+/// IRQL <= DIRQL.
+#[doc(hidden)]
+pub fn print(text: fmt::Arguments<'_>) {
+    print_at(Level::Error, text);
 }
 
 /// Prints to the kernel's debug output, as `std::print!` does to standard output. See [`mod@crate::print`].

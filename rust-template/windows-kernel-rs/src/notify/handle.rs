@@ -194,13 +194,13 @@ impl Drop for HandleNotify {
 /// Where the kernel keeps the type of processes.
 fn process_type() -> *mut POBJECT_TYPE {
     // Only the address of the kernel's variable is taken.
-    (&raw const sys::PsProcessType).cast_mut().cast()
+    (&raw const sys::PsProcessType).cast_mut()
 }
 
 /// Where the kernel keeps the type of threads.
 fn thread_type() -> *mut POBJECT_TYPE {
     // Only the address of the kernel's variable is taken.
-    (&raw const sys::PsThreadType).cast_mut().cast()
+    (&raw const sys::PsThreadType).cast_mut()
 }
 
 unsafe extern "system" fn notify(
@@ -213,7 +213,6 @@ unsafe extern "system" fn notify(
     unsafe {
         let callback = &*context.cast_const().cast::<Callback>();
         let object = (*information).Object.expose_provenance() as isize;
-        // The kernel's variables hold the types themselves, whatever the binding calls them.
         let of_process = (*information).ObjectType == *process_type();
         let target = if of_process {
             HandleOf::Process(ProcessId::from_raw(sys::PsGetProcessId(object)))

@@ -101,20 +101,23 @@ unsafe extern "C" {
     pub fn __C_specific_handler();
     /// Touches the pages of a large stack frame, in order. The compiler calls it, not you.
     pub fn __chkstk();
+    // The headers of the WDK declare these as pointers to the kernel's variables, since C sees the
+    // import's slot; here they are the variables. What C writes `*PsThreadType` is `PsThreadType`,
+    // and `PsThreadType` is `&raw const PsThreadType`.
     /// The type of driver objects.
-    pub static IoDriverObjectType: *mut POBJECT_TYPE;
+    pub static IoDriverObjectType: POBJECT_TYPE;
     /// The type of device objects.
-    pub static IoDeviceObjectType: *mut POBJECT_TYPE;
+    pub static IoDeviceObjectType: POBJECT_TYPE;
     /// The type of file objects.
-    pub static IoFileObjectType: *mut POBJECT_TYPE;
+    pub static IoFileObjectType: POBJECT_TYPE;
     /// The type of event objects.
-    pub static ExEventObjectType: *mut POBJECT_TYPE;
+    pub static ExEventObjectType: POBJECT_TYPE;
     /// The type of semaphore objects.
-    pub static ExSemaphoreObjectType: *mut POBJECT_TYPE;
+    pub static ExSemaphoreObjectType: POBJECT_TYPE;
     /// The type of process objects.
-    pub static PsProcessType: *mut POBJECT_TYPE;
+    pub static PsProcessType: POBJECT_TYPE;
     /// The type of thread objects.
-    pub static PsThreadType: *mut POBJECT_TYPE;
+    pub static PsThreadType: POBJECT_TYPE;
     /// The system process.
     pub static PsInitialSystemProcess: PEPROCESS;
     /// The highest address of the user half.
