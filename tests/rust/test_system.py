@@ -104,4 +104,5 @@ def test_what_is_for_passive_level_says_so() -> None:
     with kernellab.connect("sim") as target, pytest.raises(Bugcheck) as caught:
         target.load(build_text("high", HIGH).sys)
     assert caught.value.code == 0xE2
+    assert "panicked at cell:" in caught.value.driver.log.text
     assert "Key::open may be called at PASSIVE_LEVEL" in caught.value.driver.log.text

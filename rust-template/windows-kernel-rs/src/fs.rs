@@ -98,6 +98,7 @@ impl OpenOptions {
     /// [`Error::OBJECT_NAME_NOT_FOUND`], [`Error::OBJECT_NAME_COLLISION`],
     /// [`Error::SHARING_VIOLATION`], [`Error::ACCESS_DENIED`] and what else the file system
     /// answers.
+    #[track_caller]
     pub fn open(self, path: impl AsUnicode) -> Result<File> {
         assert_at_most(Irql::PASSIVE, "File::open");
         let disposition = match (self.create_new, self.create, self.truncate) {
@@ -149,6 +150,7 @@ impl File {
     ///
     /// # Errors
     /// As for [`OpenOptions::open`].
+    #[track_caller]
     pub fn open(path: impl AsUnicode) -> Result<File> {
         File::options().read().open(path)
     }
@@ -158,6 +160,7 @@ impl File {
     ///
     /// # Errors
     /// As for [`OpenOptions::open`].
+    #[track_caller]
     pub fn create(path: impl AsUnicode) -> Result<File> {
         File::options().read().write().create().open(path)
     }
@@ -172,6 +175,7 @@ impl File {
     ///
     /// # Errors
     /// [`Error::ACCESS_DENIED`] when it was not opened to read; what the file system answers.
+    #[track_caller]
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         self.require(sys::FILE_READ_DATA)?;
         let size = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
@@ -204,6 +208,7 @@ impl File {
     /// # Errors
     /// [`Error::ACCESS_DENIED`] when it was not opened to write; what the file system answers:
     /// `STATUS_DISK_FULL`, say.
+    #[track_caller]
     pub fn write_at(&self, data: &[u8], offset: u64) -> Result<usize> {
         self.require(sys::FILE_WRITE_DATA)?;
         let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
@@ -230,6 +235,7 @@ impl File {
     ///
     /// # Errors
     /// As for [`write_at`](Self::write_at); some of it may be written then.
+    #[track_caller]
     pub fn write_all_at(&self, mut data: &[u8], mut offset: u64) -> Result<()> {
         while !data.is_empty() {
             let count = self.write_at(data, offset)?;
@@ -246,6 +252,7 @@ impl File {
     ///
     /// # Errors
     /// As for [`read_at`](Self::read_at), [`Error::INSUFFICIENT_RESOURCES`].
+    #[track_caller]
     pub fn read_to_end(&self) -> Result<Vec<u8>> {
         let size = usize::try_from(self.size()?)?;
         let mut content = Vec::new();
@@ -267,6 +274,7 @@ impl File {
     ///
     /// # Errors
     /// What the file system answers.
+    #[track_caller]
     pub fn size(&self) -> Result<u64> {
         let mut found = FILE_STANDARD_INFORMATION::default();
         self.ask("File::size", |handle, block| {
@@ -289,6 +297,7 @@ impl File {
     ///
     /// # Errors
     /// As for [`write_at`](Self::write_at).
+    #[track_caller]
     pub fn set_size(&self, size: u64) -> Result<()> {
         self.require(sys::FILE_WRITE_DATA)?;
         let wanted = FILE_END_OF_FILE_INFORMATION { EndOfFile: i64::try_from(size)? };
@@ -301,6 +310,7 @@ impl File {
     ///
     /// # Errors
     /// [`Error::ACCESS_DENIED`], `STATUS_CANNOT_DELETE`.
+    #[track_caller]
     pub fn delete(self) -> Result<()> {
         self.require(sys::DELETE)?;
         let wanted = FILE_DISPOSITION_INFORMATION { DeleteFile: 1 };
@@ -313,6 +323,7 @@ impl File {
     ///
     /// # Errors
     /// What the disk answers.
+    #[track_caller]
     pub fn flush(&self) -> Result<()> {
         // SAFETY: the handle is valid.
         self.ask("File::flush", |handle, block| unsafe { sys::ZwFlushBuffersFile(handle, block) })?;
@@ -331,6 +342,7 @@ impl File {
 
     /// # Safety
     /// `T` is what `class` wants.
+    #[track_caller]
     unsafe fn set<T>(&self, what: &str, wanted: &T, class: i32) -> Result<()> {
         let data: *const c_void = ptr::from_ref(wanted).cast();
         self.ask(what, |handle, block| {
@@ -340,6 +352,7 @@ impl File {
         Ok(())
     }
 
+    #[track_caller]
     fn ask(
         &self,
         what: &str,
@@ -356,6 +369,7 @@ impl File {
 ///
 /// # Errors
 /// As for [`OpenOptions::open`].
+#[track_caller]
 pub fn remove_file(path: impl AsUnicode) -> Result<()> {
     assert_at_most(Irql::PASSIVE, "remove_file");
     // SAFETY: the attributes are valid.

@@ -102,6 +102,7 @@ impl ThreadId {
     ///
     /// # Errors
     /// `STATUS_INVALID_CID` when there is no such thread.
+    #[track_caller]
     pub fn process(self) -> Result<ProcessId> {
         assert_at_most(Irql::APC, "ThreadId::process");
         let mut thread = 0;
@@ -146,6 +147,7 @@ impl Process {
     ///
     /// # Errors
     /// `STATUS_INVALID_CID` when there is none.
+    #[track_caller]
     pub fn from_id(id: ProcessId) -> Result<Self> {
         assert_at_most(Irql::APC, "Process::from_id");
         let mut process = 0;
@@ -184,6 +186,7 @@ impl Process {
     ///
     /// # Errors
     /// [`Error::INSUFFICIENT_RESOURCES`](crate::Error::INSUFFICIENT_RESOURCES).
+    #[track_caller]
     pub fn image_path(&self) -> Result<UnicodeString> {
         assert_at_most(Irql::PASSIVE, "Process::image_path");
         let mut name = ptr::null_mut();
@@ -212,6 +215,7 @@ impl Process {
     /// What it exited with; `None` while it runs. IRQL <= APC. WDK: "PsGetProcessExitStatus
     /// function (ntddk.h)".
     #[must_use]
+    #[track_caller]
     pub fn exit_status(&self) -> Option<NTSTATUS> {
         assert_at_most(Irql::APC, "Process::exit_status");
         // SAFETY: the process is kept.
@@ -227,6 +231,7 @@ impl Process {
     /// general, are another process's meanwhile: keep `f` short, and wait for nothing in it.
     ///
     /// WDK: "KeStackAttachProcess function (ntifs.h)".
+    #[track_caller]
     pub fn attached<R>(&self, f: impl FnOnce() -> R) -> R {
         assert_at_most(Irql::APC, "Process::attached");
         let mut state = MaybeUninit::<KAPC_STATE>::zeroed();

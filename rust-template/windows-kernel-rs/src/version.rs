@@ -39,6 +39,7 @@ impl fmt::Display for Version {
 
 /// The version that runs. IRQL: PASSIVE. WDK: "RtlGetVersion function (wdm.h)".
 #[must_use]
+#[track_caller]
 pub fn running() -> Version {
     assert_at_most(Irql::PASSIVE, "version::running");
     let size = size_of::<OSVERSIONINFOW>() as u32;

@@ -133,6 +133,7 @@ impl HandleNotify {
     /// `STATUS_FLT_INSTANCE_ALTITUDE_COLLISION` when somebody has this altitude,
     /// [`Error::ACCESS_DENIED`] for an image without `/INTEGRITYCHECK`,
     /// [`Error::INSUFFICIENT_RESOURCES`].
+    #[track_caller]
     pub fn try_new<F>(altitude: impl AsUnicode, what: Handles, callback: F) -> Result<Self>
     where
         F: Fn(&mut HandleRequest<'_>) + Send + Sync + 'static,

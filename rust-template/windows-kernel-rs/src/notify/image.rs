@@ -98,6 +98,7 @@ impl ImageNotify {
     /// # Errors
     /// [`Error::INSUFFICIENT_RESOURCES`](crate::Error::INSUFFICIENT_RESOURCES) when this driver has
     /// [`MAX`](super::MAX) of them or Windows has all that it takes.
+    #[track_caller]
     pub fn try_new<F>(callback: F) -> Result<Self>
     where
         F: Fn(&Image<'_>) + Send + Sync + 'static,

@@ -108,6 +108,7 @@ impl ProcessNotify {
     /// [`Error::INSUFFICIENT_RESOURCES`] when this driver has [`MAX`](super::MAX) of them,
     /// [`Error::INVALID_PARAMETER`] when Windows has all that it takes, [`Error::ACCESS_DENIED`]
     /// for an image without `/INTEGRITYCHECK`.
+    #[track_caller]
     pub fn try_new<F>(callback: F) -> Result<Self>
     where
         F: Fn(&ProcessEvent<'_>) -> Result<()> + Send + Sync + 'static,

@@ -105,6 +105,7 @@ impl RegistryKey<'_> {
     /// # Errors
     /// [`Error::DEVICE_NOT_READY`] as long as registering is not complete,
     /// [`Error::INSUFFICIENT_RESOURCES`].
+    #[track_caller]
     pub fn path(&self) -> Result<KeyPath> {
         assert_at_most(Irql::APC, "RegistryKey::path");
         let cookie = self.cookie.load(Ordering::Acquire);
@@ -186,6 +187,7 @@ impl RegistryNotify {
     /// # Errors
     /// `STATUS_FLT_INSTANCE_ALTITUDE_COLLISION` when somebody has this altitude,
     /// [`Error::INVALID_PARAMETER`], [`Error::INSUFFICIENT_RESOURCES`].
+    #[track_caller]
     pub fn try_new<F>(driver: &Driver, altitude: impl AsUnicode, callback: F) -> Result<Self>
     where
         F: Fn(&RegistryEvent<'_>) -> Result<()> + Send + Sync + 'static,

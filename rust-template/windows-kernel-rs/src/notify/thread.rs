@@ -62,6 +62,7 @@ impl ThreadNotify {
     /// # Errors
     /// [`Error::INSUFFICIENT_RESOURCES`](crate::Error::INSUFFICIENT_RESOURCES) when this driver has
     /// [`MAX`](super::MAX) of them or Windows has all that it takes.
+    #[track_caller]
     pub fn try_new<F>(callback: F) -> Result<Self>
     where
         F: Fn(&ThreadEvent) + Send + Sync + 'static,

@@ -9,6 +9,7 @@ use windows_kernel_sys::{KEY_BASIC_INFORMATION, KEY_VALUE_FULL_INFORMATION};
 
 use super::{Key, Value, query, u32_at};
 use crate::error::{Error, Result};
+use crate::irql::{Irql, assert_at_most};
 use crate::mem::try_vec;
 use crate::string::UnicodeString;
 
@@ -69,7 +70,9 @@ fn name(bytes: &[u8]) -> Result<UnicodeString> {
 impl Iterator for Keys<'_> {
     type Item = Result<UnicodeString>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
+        assert_at_most(Irql::PASSIVE, "Keys::next");
         let handle = self.key.as_raw();
         step(&mut self.next, |index| {
             let block = query(|buffer, size, needed| {
@@ -86,7 +89,9 @@ impl Iterator for Keys<'_> {
 impl Iterator for Values<'_> {
     type Item = Result<(UnicodeString, Value)>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
+        assert_at_most(Irql::PASSIVE, "Values::next");
         let handle = self.key.as_raw();
         step(&mut self.next, |index| {
             let block = query(|buffer, size, needed| {

@@ -72,6 +72,7 @@ impl Key {
     ///
     /// # Errors
     /// [`Error::OBJECT_NAME_NOT_FOUND`], or what a registry callback answers.
+    #[track_caller]
     pub fn open(path: impl AsUnicode, access: Access) -> Result<Key> {
         open(path, None, access)
     }
@@ -82,6 +83,7 @@ impl Key {
     /// # Errors
     /// [`Error::OBJECT_NAME_NOT_FOUND`] when a key above it is missing, or what a registry callback
     /// answers.
+    #[track_caller]
     pub fn create(path: impl AsUnicode, access: Access) -> Result<Key> {
         create(path, None, access)
     }
@@ -92,6 +94,7 @@ impl Key {
     ///
     /// # Errors
     /// As for [`open`](Self::open) and [`create`](Self::create).
+    #[track_caller]
     pub fn parameters(registry_path: &str, access: Access) -> Result<Key> {
         let path = UnicodeString::try_new(&[registry_path, "\\Parameters"])?;
         if access == Access::Read { Key::open(&path, access) } else { Key::create(&path, access) }
@@ -101,6 +104,7 @@ impl Key {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
+    #[track_caller]
     pub fn open_key(&self, path: impl AsUnicode, access: Access) -> Result<Key> {
         open(path, Some(&self.handle), access)
     }
@@ -110,6 +114,7 @@ impl Key {
     ///
     /// # Errors
     /// As for [`create`](Self::create).
+    #[track_caller]
     pub fn create_key(&self, path: impl AsUnicode, access: Access) -> Result<Key> {
         create(path, Some(&self.handle), access)
     }
@@ -121,7 +126,9 @@ impl Key {
     /// # Errors
     /// [`Error::OBJECT_NAME_NOT_FOUND`] when there is none, [`Error::OBJECT_TYPE_MISMATCH`] when it
     /// is of another type, [`Error::INVALID_BUFFER_SIZE`] when its data does not fit its type.
+    #[track_caller]
     pub fn get<T: FromValue>(&self, name: impl AsUnicode) -> Result<T> {
+        assert_at_most(Irql::PASSIVE, "Key::get");
         let header = offset_of!(KEY_VALUE_PARTIAL_INFORMATION, Data);
         let mut block = name.with_unicode(|name| {
             query(|buffer, size, needed| {
@@ -149,6 +156,7 @@ impl Key {
     ///
     /// # Errors
     /// As for `get`: a value of another type is an error, not the default.
+    #[track_caller]
     pub fn get_or<T: FromValue>(&self, name: impl AsUnicode, default: T) -> Result<T> {
         match self.get(name) {
             Err(Error::OBJECT_NAME_NOT_FOUND) => Ok(default),
@@ -161,7 +169,9 @@ impl Key {
     /// # Errors
     /// [`Error::ACCESS_DENIED`] when the key was opened for reading,
     /// [`Error::INSUFFICIENT_RESOURCES`], or what a registry callback answers.
+    #[track_caller]
     pub fn set<T: ToValue + ?Sized>(&self, name: impl AsUnicode, value: &T) -> Result<()> {
+        assert_at_most(Irql::PASSIVE, "Key::set");
         self.require(Access::Write)?;
         name.with_unicode(|name| {
             value.with_value(|kind, data| {
@@ -187,7 +197,9 @@ impl Key {
     /// # Errors
     /// [`Error::OBJECT_NAME_NOT_FOUND`]; [`Error::ACCESS_DENIED`] when the key was opened for
     /// reading.
+    #[track_caller]
     pub fn delete_value(&self, name: impl AsUnicode) -> Result<()> {
+        assert_at_most(Irql::PASSIVE, "Key::delete_value");
         self.require(Access::Write)?;
         name.with_unicode(|name| {
             // SAFETY: the handle and the name are valid.
@@ -201,7 +213,9 @@ impl Key {
     ///
     /// # Errors
     /// [`Error::ACCESS_DENIED`] when it is not open for that, `STATUS_CANNOT_DELETE`.
+    #[track_caller]
     pub fn delete(self) -> Result<()> {
+        assert_at_most(Irql::PASSIVE, "Key::delete");
         self.require(Access::All)?;
         // SAFETY: the handle is valid.
         check(unsafe { sys::ZwDeleteKey(self.as_raw()) })?;
@@ -213,7 +227,9 @@ impl Key {
     ///
     /// # Errors
     /// What the disk answers.
+    #[track_caller]
     pub fn flush(&self) -> Result<()> {
+        assert_at_most(Irql::PASSIVE, "Key::flush");
         // SAFETY: the handle is valid.
         check(unsafe { sys::ZwFlushKey(self.as_raw()) })?;
         Ok(())
@@ -236,7 +252,6 @@ impl Key {
     }
 
     fn require(&self, access: Access) -> Result<()> {
-        assert_at_most(Irql::PASSIVE, "a change of the registry");
         if self.access >= access { Ok(()) } else { Err(Error::ACCESS_DENIED) }
     }
 
@@ -247,6 +262,7 @@ impl Key {
     }
 }
 
+#[track_caller]
 fn open(path: impl AsUnicode, root: Option<&Handle>, access: Access) -> Result<Key> {
     assert_at_most(Irql::PASSIVE, "Key::open");
     let handle = with_attributes(path, root, |attributes| {
@@ -256,6 +272,7 @@ fn open(path: impl AsUnicode, root: Option<&Handle>, access: Access) -> Result<K
     Ok(Key { handle, access })
 }
 
+#[track_caller]
 fn create(path: impl AsUnicode, root: Option<&Handle>, access: Access) -> Result<Key> {
     assert_at_most(Irql::PASSIVE, "Key::create");
     let handle = with_attributes(path, root, |attributes| {
@@ -284,7 +301,6 @@ const FIRST: usize = 128;
 
 /// Asks with a larger buffer until it suffices.
 fn query(mut ask: impl FnMut(*mut c_void, u32, *mut u32) -> NTSTATUS) -> Result<Vec<u8>> {
-    assert_at_most(Irql::PASSIVE, "a query of the registry");
     let mut buffer = Vec::new();
     let mut size = FIRST;
     loop {
