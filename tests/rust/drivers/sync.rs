@@ -262,6 +262,38 @@ fn rundown() {
     println!("rundown {refused} {}", gate.acquire().is_some());
 }
 
+fn more_without_sleeping() -> Result<()> {
+    static PAIR: RwSpinLock<(u32, u32)> = RwSpinLock::new((0, 0));
+    let stack = Stack::new();
+    let popped = AtomicU32::new(0);
+    threads::run(4, &|number| {
+        for turn in 0..10 {
+            if number % 2 == 0 {
+                let mut pair = PAIR.write();
+                pair.0 += 1;
+                pair.1 += 1;
+                assert_eq!(irql::current(), Irql::DISPATCH);
+            } else {
+                let pair = PAIR.read();
+                assert_eq!(pair.0, pair.1);
+                assert!(stack.push(Box::new((number, turn))).is_ok());
+            }
+            if turn % 2 == 0 && stack.pop().is_some() {
+                popped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let mut left = 0;
+    while left < 5 && stack.pop().is_some() {
+        left += 1;
+    }
+    // What is left is freed with the stack.
+    let all = popped.load(Ordering::Relaxed) + left <= 20;
+    let pair = *PAIR.read();
+    println!("more {pair:?} {all} {}", irql::current());
+    Ok(())
+}
+
 struct Module;
 
 impl KernelModule for Module {
@@ -273,6 +305,7 @@ impl KernelModule for Module {
         semaphores()?;
         once();
         rundown();
+        more_without_sleeping()?;
         Ok(Module)
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | [`SpinLock`] | short sections, also in DPCs | spins | DISPATCH | yes |
 //! | [`QueuedSpinLock`] | the same, contended by many processors | spins | DISPATCH | yes |
+//! | [`RwSpinLock`] | the same, for many readers or one writer | spins | DISPATCH | yes |
 //! | [`Mutex`] | the usual lock of threads | sleeps | no change, APCs off | yes |
 //! | [`RwLock`] | many readers or one writer | sleeps | no change, APCs off | yes |
 //! | [`FastMutex`] | as `Mutex`, with [`try_lock`](FastMutex::try_lock) | sleeps | APC | boxed |
@@ -12,6 +13,7 @@
 //! | [`Semaphore`] | so many of a thing | sleeps | | boxed |
 //! | [`Once`], [`OnceLock`], [`LazyLock`] | made once, at the first use | sleeps | | yes |
 //! | [`Rundown`] | no new users, then none at all | sleeps | | yes |
+//! | [`Stack`] | values pushed and popped without a lock | never | | yes |
 //!
 //! What can be in a `static` has a `const fn new`; the others have kernel objects that must not
 //! move, and are boxed by `try_new`. A `static` is never dropped, also when the driver is
@@ -20,7 +22,8 @@
 //!
 //! All guards are dropped on the thread that made them (they are not `Send`). There is no
 //! poisoning: a panic is a bug check. A thread that takes a lock which it holds waits for itself
-//! for ever.
+//! for ever. (The kernel's mutex objects, which a thread may take twice, are not here: each would
+//! give it a second `&mut`.)
 //!
 //! # Atomics
 //!
@@ -36,8 +39,10 @@ pub mod once;
 pub mod push_lock;
 pub mod resource;
 pub mod rundown;
+pub mod rw_spin_lock;
 pub mod semaphore;
 pub mod spin_lock;
+pub mod stack;
 pub mod wait;
 
 #[cfg(test)]
@@ -49,8 +54,10 @@ pub use once::{LazyLock, Once, OnceLock};
 pub use push_lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use resource::{Resource, ResourceReadGuard, ResourceWriteGuard};
 pub use rundown::{Rundown, RundownGuard};
+pub use rw_spin_lock::{RwSpinLock, RwSpinLockReadGuard, RwSpinLockWriteGuard};
 pub use semaphore::{Permit, Semaphore};
 pub use spin_lock::{QueuedSpinLock, SpinLock, SpinLockGuard};
+pub use stack::Stack;
 pub use wait::{WaitResult, Waitable, wait_all, wait_all_for, wait_any, wait_any_for};
 
 /// The kernel's routines; in unit tests what stands for them.
