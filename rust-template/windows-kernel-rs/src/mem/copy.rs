@@ -10,7 +10,7 @@
 /// `from` can be read and `to` be written for `size` bytes at the current IRQL, and they do not
 /// overlap. No Rust reference to what is written exists.
 pub unsafe fn copy_shared(from: *const u8, to: *mut u8, size: usize) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: the caller's promise. The direction flag is clear, as the calling convention has it.
     unsafe {
         core::arch::asm!(
@@ -21,7 +21,7 @@ pub unsafe fn copy_shared(from: *const u8, to: *mut u8, size: usize) {
             options(nostack, preserves_flags)
         );
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     for index in 0..size {
         // SAFETY: the caller's promise.
         unsafe { to.add(index).write_volatile(from.add(index).read_volatile()) };
