@@ -76,8 +76,12 @@ pub unsafe fn ExAcquirePushLockSharedEx(lock: *mut usize, _: u32) {
     assert_ne!(REGIONS.get(), 0);
     // SAFETY: passed on to the caller.
     let word = unsafe { word(lock) };
-    let more = |now| (now & EXCLUSIVE == 0).then_some(now + SHARED);
-    while word.fetch_update(Ordering::Acquire, Ordering::Relaxed, more).is_err() {
+    loop {
+        let now = word.load(Ordering::Relaxed) & !EXCLUSIVE;
+        let more = word.compare_exchange(now, now + SHARED, Ordering::Acquire, Ordering::Relaxed);
+        if more.is_ok() {
+            break;
+        }
         yield_now();
     }
 }
