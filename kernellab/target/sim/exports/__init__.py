@@ -51,6 +51,7 @@ FAMILIES: Final = (
     "ex_callback",
     "cm",
     "cm_callback",
+    "cm_watch",
     "rtl_registry",
     "zw_file",
     "mm",

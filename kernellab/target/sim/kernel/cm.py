@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from . import cm_watch
+from .cm_watch import LAST_SET, NAME, Watch
 from .driver import NtFailure
 from .names import upcased
 from .ob import Object
@@ -79,9 +81,10 @@ class KeyNode:
 
 @dataclass(slots=True, eq=False)
 class KeyBody:
-    """What a key object keeps: the key that it is an open of."""
+    """What a key object keeps: the key that it is an open of, and what watches it."""
 
     node: KeyNode
+    watch: Watch | None = None
 
 
 class ConfigurationManager:
@@ -122,6 +125,7 @@ class ConfigurationManager:
         node = KeyNode(name, parent, written=self._time(), number=self._numbers)
         parent.subkeys[upcased(name)] = node
         parent.written = node.written
+        cm_watch.changed(self._k, parent, NAME)
         return node
 
     def target(self, node: KeyNode) -> KeyNode:
@@ -193,6 +197,8 @@ class ConfigurationManager:
         del node.parent.subkeys[upcased(node.name)]
         node.parent.written = self._time()
         node.deleted = True
+        cm_watch.changed(self._k, node.parent, NAME)
+        cm_watch.deleted(self._k, node)
 
     def rename(self, node: KeyNode, name: str) -> None:
         """Give a key another last name."""
@@ -206,12 +212,14 @@ class ConfigurationManager:
         node.name = name
         parent.subkeys[upcased(name)] = node
         node.written = parent.written = self._time()
+        cm_watch.changed(self._k, parent, NAME)
 
     def set(self, node: KeyNode, name: str, kind: int, data: bytes) -> None:
         """Set a value; an empty name is the key's default value."""
         if len(name) > _LONGEST_VALUE:
             raise NtFailure("STATUS_INVALID_PARAMETER", "a value's name of over 16,383 characters")
         existing = node.values.get(upcased(name))
+        same = existing is not None and (existing.type, existing.data) == (kind, data)
         if existing is None:
             node.values[upcased(name)] = Value(name, kind, data)
         else:
@@ -219,6 +227,8 @@ class ConfigurationManager:
         if kind == REG_LINK and upcased(name) == "SYMBOLICLINKVALUE":
             node.link = data.decode("utf-16-le", "surrogatepass")
         node.written = self._time()
+        if not same:
+            cm_watch.changed(self._k, node, LAST_SET)
 
     def value(self, node: KeyNode, name: str) -> Value:
         """A value by name. Raises NtFailure where there is none."""
@@ -233,14 +243,19 @@ class ConfigurationManager:
         """Delete a value. Raises NtFailure where there is none."""
         del node.values[upcased(self.value(node, name).name)]
         node.written = self._time()
+        cm_watch.changed(self._k, node, LAST_SET)
 
     # -- objects --------------------------------------------------------------------------------
 
     def new_object(self, node: KeyNode, owner: str) -> Object:
         """A key object: one open of a key. It has its creator's reference."""
         k = self._k
-        address = k.new_object(_KEY_BODY_SIZE)
-        return k.ob.insert(Object(address, "Key", KeyBody(node), "", owner, on_delete=k.ob.free))
+        address, body = k.new_object(_KEY_BODY_SIZE), KeyBody(node)
+        obj = Object(*(address, "Key", body, "", owner), on_delete=k.ob.free, on_close=self._closed)
+        return k.ob.insert(obj)
+
+    def _closed(self, obj: Object) -> None:
+        cm_watch.closed(self._k, obj)
 
     def add_service(self, name: str, image: str) -> KeyNode:
         """The key of a driver's service, as the service control manager writes it."""

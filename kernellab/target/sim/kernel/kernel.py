@@ -18,6 +18,7 @@ from .bugcheck import BugCheck, Report
 from .callbacks import Callbacks, Registration
 from .clock import Clock
 from .cm import ConfigurationManager, KeyBody
+from .cm_watch import Watch
 from .dispatcher import Dispatcher
 from .driver import NtFailure
 from .events import Bus
@@ -132,6 +133,8 @@ class Kernel:
         self.ob = ObjectManager(self)
         self.names = ObjectNames(self)
         self.callbacks = Callbacks(self)
+        #: Opens of registry keys whose changes somebody wants to be told of.
+        self.key_watches: list[Watch] = []
         self.cm = ConfigurationManager(self)
         self.files = Volume(self, files)
         #: Handles of the client that were closed with their driver's unload: whose they were.

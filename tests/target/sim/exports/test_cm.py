@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Generator
 
 import pytest
 
 from kernellab import ntdata
+from kernellab.target.sim.kernel.execution import Call
 from kernellab.target.sim.kernel.ob import Object
 
 from .conftest import DRIVER, Guest
@@ -322,3 +324,124 @@ def test_a_key_object_without_transaction(guest: Guest, key: int) -> None:
     wrong = guest.put(struct.pack("<Q", cookie + 1))
     invalid = status("STATUS_INVALID_PARAMETER")
     assert guest.call("CmCallbackGetKeyObjectID", wrong, guest.u64(out), 0, name) == invalid
+
+
+NAME, LAST_SET = 1, 4
+PENDING, CHANGED, CLEANUP = 0x103, 0x10C, 0x10B
+
+
+class Notify:
+    """An asynchronous ZwNotifyChangeKey with an event."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self.block = guest.room(16)
+        out = guest.room(8)
+        assert guest.call("ZwCreateEvent", out, 0x1F0003, 0, 0, 1) == 0
+        self.event = guest.u64(out)
+
+    def ask(self, key: int, what: int, *, tree: bool = False, item: int = 0) -> int:
+        arguments = (key, self.event, item, 1, self.block, what, int(tree), 0, 0, 1)
+        return self.guest.call("ZwNotifyChangeKey", *arguments)
+
+    def told(self) -> tuple[bool, int]:
+        """Whether the event is signalled, the status block's status."""
+        entry = self.guest.k.ob.find(self.event, 4)
+        assert entry is not None
+        state = self.guest.call("KeReadStateEvent", entry.object.address)
+        return bool(state), self.guest.u32(self.block)
+
+
+@pytest.fixture
+def notify(guest: Guest) -> Notify:
+    return Notify(guest)
+
+
+def test_a_change_of_a_key_sets_the_event(guest: Guest, key: int, notify: Notify) -> None:
+    """WDK: "ZwNotifyChangeKey function (ntifs.h)": values of the key itself, by the filter."""
+    assert notify.ask(key, LAST_SET) == PENDING
+    assert notify.told() == (False, PENDING)
+    _, sub, _ = create_key(guest, "Sub", root=key)
+    set_value(guest, sub, "Other", REG_DWORD, bytes(4))
+    assert notify.told() == (False, PENDING)  # another kind of change; another key
+    set_value(guest, key, "Value", REG_DWORD, bytes(4))
+    assert notify.told() == (True, CHANGED)
+    assert notify.ask(key, LAST_SET) == PENDING
+    set_value(guest, key, "Value", REG_DWORD, bytes(4))
+    assert notify.told() == (False, PENDING)  # the same value again is no change
+    set_value(guest, key, "Value", REG_DWORD, b"\1\0\0\0")
+    assert notify.told() == (True, CHANGED)
+    assert notify.ask(key, LAST_SET) == PENDING
+    guest.call("ZwDeleteValueKey", key, guest.unicode("Value"))
+    assert notify.told() == (True, CHANGED)
+
+
+def test_names_of_subkeys_and_the_tree(guest: Guest, key: int, notify: Notify) -> None:
+    """REG_NOTIFY_CHANGE_NAME, WatchTree; what changes between two calls is not lost."""
+    _, sub, _ = create_key(guest, "Sub", root=key)
+    assert notify.ask(key, NAME, tree=True) == PENDING
+    _, inner, _ = create_key(guest, "Inner", root=sub)
+    assert notify.told() == (True, CHANGED)
+    set_value(guest, inner, "Value", REG_DWORD, bytes(4))  # not what the filter has
+    assert notify.ask(key, NAME, tree=True) == PENDING
+    assert notify.told() == (False, PENDING)
+    guest.call("ZwDeleteKey", inner)
+    assert notify.told() == (True, CHANGED)
+    create_key(guest, "Again", root=sub)
+    assert notify.ask(key, NAME) == PENDING
+    assert notify.told() == (True, CHANGED)
+
+
+def test_the_end_of_a_watch(guest: Guest, key: int, notify: Notify) -> None:
+    """A key that is closed or deleted changes no more: STATUS_NOTIFY_CLEANUP."""
+    _, watched = open_key(guest, ROOT + r"\Lab")
+    assert notify.ask(watched, LAST_SET) == PENDING
+    guest.call("ZwClose", watched)
+    assert notify.told() == (True, CLEANUP)
+    assert notify.ask(key, LAST_SET) == PENDING
+    guest.call("ZwDeleteKey", key)
+    assert notify.told() == (True, CLEANUP)
+    assert notify.ask(key, LAST_SET) == status("STATUS_KEY_DELETED")
+    guest.call("ZwClose", key)
+    assert guest.k.key_watches == []
+
+
+def test_a_synchronous_call_waits_for_the_change(guest: Guest, key: int) -> None:
+    """Asynchronous FALSE: the routine does not return before."""
+    k, thunk = guest.k, DRIVER + 0x400
+    k.memory.write(thunk, guest.read(DRIVER, 0x20))
+    k.memory.set_u64(thunk + 0x28, k.stub_of("ZwNotifyChangeKey"))
+    block = guest.room(16)
+
+    def activity() -> Generator[Call, int, int]:
+        return (yield Call(thunk, (key, 0, 0, 0, block, LAST_SET, 0, 0, 0, 0)))
+
+    thread = k.ps.create_thread(k.ps.system)
+    k.ps.start(thread, activity(), "PspSystemThreadStartup")
+    k.drive(None)
+    assert thread.wait is not None and r"SOFTWARE\Lab" in thread.wait.why
+    set_value(guest, key, "Value", REG_DWORD, bytes(4))
+    k.drive(None)
+    assert (thread.ended, thread.value, guest.u32(block)) == (True, CHANGED, CHANGED)
+    # What has changed since ends the next call at once.
+    set_value(guest, key, "Value", REG_DWORD, b"\1\0\0\0")
+    arguments = (key, 0, 0, 0, block, LAST_SET, 0, 0, 0, 0)
+    assert guest.call("ZwNotifyChangeKey", *arguments) == CHANGED
+
+
+def test_notify_refuses(guest: Guest, key: int, notify: Notify) -> None:
+    for what in (0, 0x10):
+        assert notify.ask(key, what) == status("STATUS_INVALID_PARAMETER")
+    assert notify.ask(0x4444, NAME) == status("STATUS_INVALID_HANDLE")
+
+
+def test_a_work_item_for_a_change(guest: Guest, key: int, notify: Notify) -> None:
+    """In kernel mode ApcRoutine is a WORK_QUEUE_ITEM, ApcContext its queue."""
+    seen = guest.room(8)
+    code = DRIVER + 0x800
+    guest.k.memory.write(code, bytes.fromhex("c70107000000c3"))  # mov dword ptr [rcx], 7; ret
+    item = guest.put(struct.pack("<4Q", 0, 0, code, seen))
+    assert notify.ask(key, LAST_SET, item=item) == PENDING
+    set_value(guest, key, "Value", REG_DWORD, bytes(4))
+    guest.k.drive(None, units=10_000)
+    assert guest.u32(seen) == 7
