@@ -68,13 +68,8 @@ def KeWaitForSingleObject(
     k: Kernel, Object: int, WaitReason: int, WaitMode: int, Alertable: int, Timeout: int
 ) -> int | Blocked:
     """WDK: "KeWaitForSingleObject function (wdm.h)". At DISPATCH_LEVEL only with a zero timeout."""
-    kind = k.dispatcher.kind(Object).name.lower().replace("_", " ")
-    return k.dispatcher.wait(
-        (Object,),
-        timeout=interval(k, Timeout),
-        alertable=bool(Alertable),
-        why=f"the {kind} at {Object:#x}",
-    )
+    timeout = interval(k, Timeout) if Timeout else None
+    return k.dispatcher.wait((Object,), timeout=timeout, alertable=bool(Alertable))
 
 
 @export(

@@ -31,6 +31,15 @@ _QUOTA_FAILS: Final = const("POOL_QUOTA_FAIL_INSTEAD_OF_RAISE")
 _RAISE: Final = const("POOL_RAISE_IF_ALLOCATION_FAILURE")
 _NX: Final = const("POOL_NX_ALLOCATION")
 _ZERO: Final = const("POOL_ZERO_ALLOCATION")
+# POOL_FLAGS, and what the three pools of ExAllocatePool2 are: paged, executable.
+_POOLS: Final = (
+    (const("POOL_FLAG_NON_PAGED"), (False, False)),
+    (const("POOL_FLAG_NON_PAGED_EXECUTE"), (False, True)),
+    (const("POOL_FLAG_PAGED"), (True, False)),
+)
+_UNINITIALIZED: Final = const("POOL_FLAG_UNINITIALIZED")
+_CACHE_ALIGNED: Final = const("POOL_FLAG_CACHE_ALIGNED")
+_RAISE_ON_FAILURE: Final = const("POOL_FLAG_RAISE_ON_FAILURE")
 
 
 def _allocate(
@@ -76,24 +85,19 @@ def _by_type(k: Kernel, kind: int, size: int, tag: int, *, fails: bool, guard: s
 
 def _by_flags(k: Kernel, flags: int, size: int, tag: int, guard: str = "") -> int:
     """Allocate as POOL_FLAG_… say."""
-    pools = {
-        const("POOL_FLAG_NON_PAGED"): (False, False),
-        const("POOL_FLAG_NON_PAGED_EXECUTE"): (False, True),
-        const("POOL_FLAG_PAGED"): (True, False),
-    }
-    chosen = [kind for flag, kind in pools.items() if flags & flag]
+    chosen = [kind for flag, kind in _POOLS if flags & flag]
     address = 0
     if size and tag and len(chosen) == 1:
         paged, execute = chosen[0]
         address = _allocate(
             *(k, size, tag),
             paged=paged,
-            zero=not flags & const("POOL_FLAG_UNINITIALIZED"),
+            zero=not flags & _UNINITIALIZED,
             execute=execute,
-            aligned=bool(flags & const("POOL_FLAG_CACHE_ALIGNED")),
+            aligned=bool(flags & _CACHE_ALIGNED),
             guard=guard,
         )
-    if not address and flags & const("POOL_FLAG_RAISE_ON_FAILURE"):
+    if not address and flags & _RAISE_ON_FAILURE:
         raise _failed(size)
     return address
 

@@ -145,8 +145,8 @@ class Export:
         function = self.function
         assert function is not None
         shapes = [_shape(size) for size in self.sizes]
-        count, irql, memory, variadic = len(shapes), self.irql, k.memory, self.variadic
-        cpu, name = k.cpu, self.name
+        call = _variadic(function, k, shapes) if self.variadic else _caller(function, k, shapes)
+        cpu, name, irql = k.cpu, self.name, self.irql
 
         def handler(a: int, b: int, c: int, d: int, rsp: int) -> Any:
             k.now += CALL_UNITS
@@ -154,16 +154,7 @@ class Export:
                 cpu.attention = True
             if cpu.irql > irql:
                 k.tell("called-above-irql", name, irql)
-            given: tuple[int, ...] = (a, b, c, d)
-            if count > 4:
-                given += tuple(memory.u64(rsp + 8 + 8 * n) for n in range(4, count))
-            values: list[Any] = [
-                ((value & mask) ^ sign) - sign
-                for value, (mask, sign) in zip(given, shapes, strict=False)
-            ]
-            if variadic:
-                values.append(VaList(memory, rsp + 8 + 8 * count, (a, b, c, d)[count:]))
-            result = function(k, *values)
+            result = call(a, b, c, d, rsp)
             if result.__class__ is int:
                 return result & 0xFFFF_FFFF_FFFF_FFFF
             if isinstance(result, Wait):
@@ -173,6 +164,76 @@ class Export:
             return int(result or 0)
 
         return handler
+
+
+def _caller(
+    function: Callable[..., Any], k: Kernel, shapes: list[tuple[int, int]]
+) -> Callable[[int, int, int, int, int], Any]:
+    """What calls ``function`` with the arguments that the registers and the stack hold.
+
+    Spelt out by their number, since every call of a driver comes through here.
+    """
+    count, u64 = len(shapes), k.memory.u64
+    (m0, s0), (m1, s1), (m2, s2), (m3, s3) = (*shapes, (0, 0), (0, 0), (0, 0), (0, 0))[:4]
+    more = shapes[4:]
+
+    def none(_a: int, _b: int, _c: int, _d: int, _rsp: int) -> Any:
+        return function(k)
+
+    def one(a: int, _b: int, _c: int, _d: int, _rsp: int) -> Any:
+        return function(k, ((a & m0) ^ s0) - s0)
+
+    def two(a: int, b: int, _c: int, _d: int, _rsp: int) -> Any:
+        return function(k, ((a & m0) ^ s0) - s0, ((b & m1) ^ s1) - s1)
+
+    def three(a: int, b: int, c: int, _d: int, _rsp: int) -> Any:
+        return function(k, ((a & m0) ^ s0) - s0, ((b & m1) ^ s1) - s1, ((c & m2) ^ s2) - s2)
+
+    def four(a: int, b: int, c: int, d: int, _rsp: int) -> Any:
+        return function(
+            k,
+            ((a & m0) ^ s0) - s0,
+            ((b & m1) ^ s1) - s1,
+            ((c & m2) ^ s2) - s2,
+            ((d & m3) ^ s3) - s3,
+        )
+
+    def many(a: int, b: int, c: int, d: int, rsp: int) -> Any:
+        at = rsp + 40
+        values = []
+        for mask, sign in more:
+            values.append(((u64(at) & mask) ^ sign) - sign)
+            at += 8
+        return function(
+            k,
+            ((a & m0) ^ s0) - s0,
+            ((b & m1) ^ s1) - s1,
+            ((c & m2) ^ s2) - s2,
+            ((d & m3) ^ s3) - s3,
+            *values,
+        )
+
+    return (none, one, two, three, four)[count] if count < 5 else many
+
+
+def _variadic(
+    function: Callable[..., Any], k: Kernel, shapes: list[tuple[int, int]]
+) -> Callable[[int, int, int, int, int], Any]:
+    """The same for a function whose last parameter is a :class:`VaList`."""
+    count, memory = len(shapes), k.memory
+
+    def call(a: int, b: int, c: int, d: int, rsp: int) -> Any:
+        given: tuple[int, ...] = (a, b, c, d)
+        if count > 4:
+            given += tuple(memory.u64(rsp + 8 + 8 * n) for n in range(4, count))
+        values = [
+            ((value & mask) ^ sign) - sign
+            for value, (mask, sign) in zip(given, shapes, strict=False)
+        ]
+        arguments = VaList(memory, rsp + 8 + 8 * count, (a, b, c, d)[count:])
+        return function(k, *values, arguments)
+
+    return call
 
 
 _exports: dict[str, Export] = {}

@@ -17,8 +17,8 @@ from .execution import RaisedStatus, Wait
 from .structs import Struct, const, place
 
 if TYPE_CHECKING:
+    from .alarm import Alarm
     from .kernel import Kernel
-    from .scheduler import Alarm
     from .thread import Thread
 
 
@@ -36,9 +36,11 @@ class Kind(IntEnum):
     SYNCHRONIZATION_TIMER = 9
 
 
-#: Waiting for these takes their signal away.
-_CONSUMED: Final = frozenset((Kind.SYNCHRONIZATION_EVENT, Kind.SYNCHRONIZATION_TIMER))
 _KINDS: Final = {int(kind): kind for kind in Kind}
+# Looking a member up in its class, or in a set, takes longer than the rest of what is done here.
+_MUTANT, _SEMAPHORE = Kind.MUTANT, Kind.SEMAPHORE
+#: Waiting for these two takes their signal away.
+_EVENT, _TIMER = Kind.SYNCHRONIZATION_EVENT, Kind.SYNCHRONIZATION_TIMER
 _STATE: Final = place("DISPATCHER_HEADER", "SignalState")[0]
 _WAIT_LIST: Final = place("DISPATCHER_HEADER", "WaitListHead")[0]
 _MUTANT_OWNER: Final = place("KMUTANT", "OwnerThread")[0]
@@ -51,7 +53,7 @@ _ABANDONED: Final = 1
 WAIT_ALL, WAIT_ANY = 0, 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A thread's wait: for all of its objects, or for the first of them."""
 
@@ -113,11 +115,12 @@ class Dispatcher:
 
     def signal(self, obj: int, state: int) -> int:
         """Change its SignalState, and wake whom that satisfies; the state before."""
-        old = self.state(obj)
-        self.set_state(obj, state)
+        m = self._k.memory
+        old = m.u32(obj + _STATE)
+        m.set_u32(obj + _STATE, state)
         if obj in self.waiters:
             self.satisfy(obj)
-        return old
+        return old - (1 << 32) if old >> 31 else old
 
     def pulse(self, obj: int) -> int:
         """Signal an event for those only who wait for it now; the state before."""
@@ -185,7 +188,8 @@ class Dispatcher:
 
         The NTSTATUS where the wait is over at once, else what the activity or handler gives
         back to be blocked. ``timeout`` is in units of 100 ns as the WDK has it: negative is
-        relative, 0 only tests, None waits without end.
+        relative, 0 only tests, None waits without end. ``why`` says what is waited for; by
+        default it is the first object.
         """
         k = self._k
         thread = k.ps.current
@@ -202,6 +206,7 @@ class Dispatcher:
             return status
         if timeout == 0:
             return const("STATUS_TIMEOUT")
+        why = why or self._name(objects[0])
         self._may_block(why)
         waiting = Waiting(thread, objects, every, alertable)
         for obj in objects:
@@ -212,6 +217,9 @@ class Dispatcher:
         thread.waiting_on = waiting
         return Wait(why)
 
+    def _name(self, obj: int) -> str:
+        return f"the {self.kind(obj).name.lower().replace('_', ' ')} at {obj:#x}"
+
     def sleep(self, interval: int, *, alertable: bool = False) -> int | Wait:
         """Give the processor up for an interval, as KeDelayExecutionThread has it."""
         result = self.wait((), timeout=interval or -1, alertable=alertable, why="a delay")
@@ -219,7 +227,7 @@ class Dispatcher:
 
     def satisfy(self, obj: int) -> None:
         """Wake whom the object's state satisfies, first come first."""
-        for waiting in list(self.waiters.get(obj, ())):
+        for waiting in tuple(self.waiters.get(obj, ())):
             thread = waiting.thread
             self._bounded = waiting.alarm is not None
             if waiting.every:
@@ -236,7 +244,8 @@ class Dispatcher:
 
     def end(self, waiting: Waiting, status: int) -> None:
         """The wait is over, whatever it was for."""
-        for obj in set(waiting.objects):
+        objects = waiting.objects
+        for obj in objects if len(objects) < 2 else set(objects):
             queue = self.waiters.get(obj)
             if queue is not None and waiting in queue:
                 queue.remove(waiting)
@@ -262,7 +271,7 @@ class Dispatcher:
 
     def _available(self, obj: int, thread: Thread) -> bool:
         kind, state = self._look(obj)
-        if kind is Kind.MUTANT and self.owner(obj) == thread.object:
+        if kind is _MUTANT and self.owner(obj) == thread.object:
             return True
         return state > 0
 
@@ -273,11 +282,11 @@ class Dispatcher:
     def _take(self, obj: int, thread: Thread) -> int:
         """What a satisfied wait does to an object; flags for the wait's status."""
         kind = self.kind(obj)
-        if kind in _CONSUMED:
+        if kind is _EVENT or kind is _TIMER:
             self.set_state(obj, 0)
-        elif kind is Kind.SEMAPHORE:
+        elif kind is _SEMAPHORE:
             self.set_state(obj, self.state(obj) - 1)
-        elif kind is Kind.MUTANT:
+        elif kind is _MUTANT:
             return self._take_mutant(obj, thread)
         return 0
 

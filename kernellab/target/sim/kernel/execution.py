@@ -376,8 +376,10 @@ class Flow:
             return self.context(trapped=True) if self.in_export else None
         start = cpu.trap_rsp
         registers = {"rip": cpu.stub(cpu.trap_index), "rsp": start}
-        end = min(start + _KEPT, self.top)
-        stack = (k.memory.try_read(start, end - start) or b"") if start < end else b""
+        size = self.top - start
+        if size > _KEPT:
+            size = _KEPT
+        stack = (k.memory.try_read(start, size) or b"") if size > 0 else b""
         levels = self.levels
         outer = self._outer(levels) if len(levels) > 1 else ()
         return Context(registers, start, stack, outer, self.name, cpu.preserved())

@@ -176,7 +176,7 @@ class CompleteRequest:
         if status == const("STATUS_PENDING"):
             k.tell("irp-completed-pending", address)
         if record is not None:
-            record.context = k.flow.context(trapped=True) if k.flow.in_export else None
+            record.context = k.flow.keep()
             k.tell("irp-completed", record, status, irp["CancelRoutine"])
 
     def advance(self) -> Call | None:

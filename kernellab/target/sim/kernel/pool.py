@@ -98,20 +98,19 @@ class Pool:
         ``align`` divides a page; ``guard`` chooses the guarded side for this allocation.
         """
         memory = self._memory
-        rounded = max(align, -(-size // align) * align)
+        rounded = -(-size // align) * align or align
         pages = -(-rounded // PAGE)
         if pages * PAGE + _RESERVE > memory.available:
             return 0
         first = self._next[paged]
         try:
-            memory.map(first, pages, execute=execute)
+            frames = memory.map(first, pages, execute=execute)
         except OutOfMemory:
             return 0
         self._next[paged] = first + (pages + 1) * PAGE
         front = 0 if size >= PAGE or self._guarded_before(guard) else PAGE - rounded
         slack = pages * PAGE - front - size
         # Written to physical memory, since paged pool is out of reach at a high IRQL.
-        frames = [memory.pages[(first >> 12) + n].physical for n in range(pages)]
         if front:
             memory.write_physical(frames[0], _PATTERN[:front])
         if not zero:

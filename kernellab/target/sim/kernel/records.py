@@ -7,6 +7,7 @@ making the records anew would take milliseconds at each restore.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TypeVar
 
 _Record = TypeVar("_Record")
@@ -18,7 +19,12 @@ class Records(dict[int, _Record]):
     __slots__ = ()
 
     def remember(self, address: int, record: _Record, most: int) -> None:
-        """Add a record, and forget the oldest where there are more than ``most``."""
+        """Add a record, and forget the oldest so that about ``most`` are left.
+
+        Several at a time, since finding the first of a dictionary that others were taken out of
+        takes as long as there were of those.
+        """
         self[address] = record
-        if len(self) > most:
-            del self[next(iter(self))]
+        if len(self) > most + (most >> 3):
+            for key in list(islice(self, len(self) - most)):
+                del self[key]

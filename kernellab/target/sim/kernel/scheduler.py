@@ -19,9 +19,9 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from .alarm import Alarm
 from .bugcheck import BugCheck
 from .dpc_queues import DpcQueues
 from .execution import Flow, Outcome, Stopped
@@ -38,6 +38,8 @@ MAX_PROCESSORS: Final = 64
 
 #: Instructions of one slice, and of one while a single flow waits for time to pass.
 _SLICE: Final = (40, 2500)
+_SLICE_SPAN: Final = _SLICE[1] - _SLICE[0]
+_SLICE_BITS: Final = _SLICE_SPAN.bit_length()
 _TIME_SLICE: Final = 20_000
 #: How many steps slices go on after they were needed last: changing over is not free.
 _LINGER: Final = 200
@@ -63,16 +65,6 @@ class Stuck(Exception):
         super().__init__(f"waits for ever for {why}")
         self.thread = thread
         self.why = why
-
-
-@dataclass(order=True, slots=True)
-class Alarm:
-    """Something to do at a moment of virtual time; ``due`` in units since boot."""
-
-    due: int
-    number: int
-    action: Callable[[], None] = field(compare=False)
-    cancelled: bool = field(default=False, compare=False)
 
 
 class Scheduler:
@@ -188,10 +180,12 @@ class Scheduler:
 
     def run(self, thread: Thread) -> None:
         """Run the machine until ``thread`` has ended. Raises :class:`Stuck` where it cannot."""
-        while not thread.ended:
+        asked = self._k.cpu.asked
+        while thread.levels:
             if not self._once() and not self._pass_time():
                 raise Stuck(thread, thread.wait.why if thread.wait else "something")
-            self._check_asked()
+            if asked():
+                raise Stopped("asked")
 
     def settle(self) -> None:
         """Let what can run now go on until it waits, or for 1 ms; timers wait their time."""
@@ -225,14 +219,21 @@ class Scheduler:
         count = 0
         if self._linger:
             self._linger -= 1
-            count = self.random.randrange(*_SLICE)
+            count = self._slice()
         elif self.alarms or bounded or k.clock.watched:
             count = _TIME_SLICE
         self._step(processor, count)
         return True
 
+    def _slice(self) -> int:
+        """What ``random.randrange(*_SLICE)`` gives, in a third of the time."""
+        bits = self.random.getrandbits
+        while (number := bits(_SLICE_BITS)) >= _SLICE_SPAN:
+            pass
+        return _SLICE[0] + number
+
     def _check_asked(self) -> None:
-        if self._k.cpu.asked:
+        if self._k.cpu.asked():
             raise Stopped("asked")
 
     def _able(self) -> list[Processor]:

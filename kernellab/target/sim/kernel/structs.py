@@ -30,8 +30,8 @@ class Struct:
         return int.from_bytes(self._memory.read(self.address + offset, size), "little")
 
     def __setitem__(self, field: str, value: int) -> None:
-        offset, size = place(self.name, field)
-        data = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
+        offset, size, mask = _masked(self.name, field)
+        data = (value & mask).to_bytes(size, "little")
         self._memory.write(self.address + offset, data)
 
     def at(self, field: str) -> int:
@@ -44,6 +44,12 @@ def place(struct: str, field: str) -> tuple[int, int]:
     """Offset and size of a field, bytes."""
     found = ntdata.layout(struct).field(field)
     return found.offset, found.size
+
+
+@cache
+def _masked(struct: str, field: str) -> tuple[int, int, int]:
+    offset, size = place(struct, field)
+    return offset, size, (1 << 8 * size) - 1
 
 
 @cache

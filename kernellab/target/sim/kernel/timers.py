@@ -13,8 +13,8 @@ from .dpc import queue_dpc
 from .structs import Struct, size_of
 
 if TYPE_CHECKING:
+    from .alarm import Alarm
     from .kernel import Kernel
-    from .scheduler import Alarm
 
 UNITS_A_MS: Final = 10_000
 

@@ -58,21 +58,24 @@ class Region:
     payload: object = None
 
 
+_NO_CACHE: Final = const("PAGE_NOCACHE")
+_PROTECTIONS: Final = {
+    const("PAGE_NOACCESS"): Protection(False, False, False),
+    const("PAGE_READONLY"): Protection(True, False, False),
+    const("PAGE_READWRITE"): Protection(True, True, False),
+    const("PAGE_EXECUTE"): Protection(True, False, True),
+    const("PAGE_EXECUTE_READ"): Protection(True, False, True),
+    const("PAGE_EXECUTE_READWRITE"): Protection(True, True, True),
+}
+
+
 def protection(value: int) -> Protection:
     """What a PAGE_… constant allows; VmError where it is none that is supported."""
-    names = {
-        "PAGE_NOACCESS": Protection(False, False, False),
-        "PAGE_READONLY": Protection(True, False, False),
-        "PAGE_READWRITE": Protection(True, True, False),
-        "PAGE_EXECUTE": Protection(True, False, True),
-        "PAGE_EXECUTE_READ": Protection(True, False, True),
-        "PAGE_EXECUTE_READWRITE": Protection(True, True, True),
-    }
-    for name, found in names.items():
-        # Caching is not simulated: PAGE_NOCACHE changes nothing that can be seen.
-        if value & ~const("PAGE_NOCACHE") == const(name):
-            return found
-    raise VmError("STATUS_INVALID_PAGE_PROTECTION")
+    # Caching is not simulated: PAGE_NOCACHE changes nothing that can be seen.
+    found = _PROTECTIONS.get(value & ~_NO_CACHE)
+    if found is None:
+        raise VmError("STATUS_INVALID_PAGE_PROTECTION")
+    return found
 
 
 class UserMemory:
@@ -212,7 +215,7 @@ class UserMemory:
 
     def commit(self, region: Region, base: int, size: int, protect: int) -> None:
         """Give pages memory; those that have some get the protection only."""
-        protection(protect)
+        allowed = protection(protect)
         numbers = range(base // PAGE, -(-(base + size) // PAGE))
         fresh = len(numbers)
         if fresh * PAGE <= self._memory.size:
@@ -222,11 +225,14 @@ class UserMemory:
         with self._memory.within(self._space):
             for number in numbers:
                 if number not in region.committed:
+                    write, execute = allowed.write, allowed.execute
                     try:
-                        self._memory.map(number * PAGE, user=True)
+                        self._memory.map(number * PAGE, write=write, execute=execute, user=True)
                     except OutOfMemory:
                         raise VmError("STATUS_NO_MEMORY") from None
-                    region.committed[number] = const("PAGE_READWRITE")
+                    region.committed[number] = protect
+                    if allowed.read:
+                        continue
                 self._protect(region, number, protect)
 
     def place(self, region: Region, frames: list[int], protect: int) -> None:

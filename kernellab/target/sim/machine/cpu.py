@@ -109,6 +109,8 @@ class Cpu:
         self._counted = False
         self._reason: Stop | None = None
         self._asked = threading.Event()
+        #: Whether :meth:`ask` was called.
+        self.asked: Callable[[], bool] = self._asked.is_set
         #: Held to change ``_running`` or to act on it: a late attempt to stop one run must not
         #: stop the next.
         self._lock = threading.Lock()
@@ -220,7 +222,7 @@ class Cpu:
         """
         self._reason = None
         self.trapping = False
-        if self._asked.is_set():
+        if self.asked():
             return Stop.ASKED
         if self._counted and not count and self.memory.code_gone:
             drop_counter(self._engine, self._nowhere)
@@ -321,11 +323,6 @@ class Cpu:
                 if self._running:
                     self._engine.emu_stop()
             time.sleep(_NUDGE)
-
-    @property
-    def asked(self) -> bool:
-        """Whether :meth:`ask` was called."""
-        return self._asked.is_set()
 
     def clear(self) -> None:
         """Forget that :meth:`ask` was called. No later run is stopped by that call."""

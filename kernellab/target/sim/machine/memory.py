@@ -13,12 +13,12 @@ Sizes are bytes, addresses 64-bit virtual unless called physical.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from .physical import PAGE, OutOfMemory, PhysicalMemory
+from .space import AddressSpace, Page, Within
 
 __all__ = [
     "HIGHEST_USER",
@@ -62,36 +62,6 @@ class MemoryFault(Exception):
         self.access = access
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A mapped page: where it is in physical memory, and what is allowed."""
-
-    physical: int
-    write: bool
-    execute: bool
-    user: bool
-    #: Whether the physical page goes with the mapping, rather than being borrowed.
-    owned: bool = True
-
-
-class AddressSpace:
-    """The user half of a process: its own pages under a top-level table of its own."""
-
-    __slots__ = ("counts", "leaves", "pages", "root", "slots", "tables")
-
-    def __init__(self, root: int) -> None:
-        #: Physical address of the top-level table: what CR3 holds.
-        self.root = root
-        self.pages: dict[int, Page] = {}
-        self.leaves: dict[int, int] = {}
-        #: How many pages each leaf table maps.
-        self.counts: dict[int, int] = {}
-        #: The entries of the top-level table that are in use.
-        self.slots: list[int] = []
-        #: Every table below the top one that is not a leaf.
-        self.tables: list[int] = []
-
-
 #: Virtual page numbers below this are a process's own.
 _USER_PAGES: Final = 1 << 35
 
@@ -100,6 +70,10 @@ _KEPT_EMPTY: Final = 64
 
 #: Slots of the top-level table that belong to the kernel.
 _KERNEL_SLOTS: Final = range(256, 512)
+
+
+def _flags(write: bool, execute: bool, user: bool) -> int:
+    return _PRESENT | _WRITE * write | _USER * user | _NX * (not execute)
 
 
 class Memory(PhysicalMemory):
@@ -180,15 +154,9 @@ class Memory(PhysicalMemory):
             self.space = space
             self.stale = True
 
-    @contextmanager
-    def within(self, space: AddressSpace) -> Iterator[None]:
+    def within(self, space: AddressSpace) -> Within:
         """User addresses mean those of ``space`` meanwhile, for the host only."""
-        before, self.space = self.space, space
-        check, self.check = self.check, None
-        try:
-            yield
-        finally:
-            self.space, self.check = before, check
+        return Within(self, space)
 
     # -- page tables --------------------------------------------------------------------------
 
@@ -202,29 +170,38 @@ class Memory(PhysicalMemory):
         user: bool = False,
         physical: list[int] | None = None,
         owned: bool = False,
-    ) -> None:
+    ) -> list[int]:
         """Map ``count`` pages from ``address`` on, to new zeroed memory or to ``physical``.
 
-        ``owned`` says that the latter are released with the mapping.
+        ``owned`` says that the latter are released with the mapping. Their physical addresses.
         """
         if physical is None and count * PAGE > self.available - (64 + count // 256) * PAGE:
             raise OutOfMemory
-        for index in range(count):
-            number = (address >> PAGE_SHIFT) + index
-            pages = self._half(number)
+        flags = _flags(write, execute, user)
+        owned = owned or physical is None
+        frames: list[int] = []
+        for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
+            pages = self.pages if number >= _USER_PAGES else self.space.pages
             if number in pages:
                 raise ValueError(f"{number << PAGE_SHIFT:#x} is mapped already")
-            frame = self.allocate() if physical is None else physical[index]
-            page = Page(frame, write, execute, user, owned or physical is None)
-            pages[number] = page
-            self._set(number, page)
-            counts = self.space.counts if number < _USER_PAGES else self._counts
-            counts[number >> 9] = counts.get(number >> 9, 0) + 1
+            frame = self.allocate() if physical is None else physical[len(frames)]
+            frames.append(frame)
+            pages[number] = Page(frame, write, execute, user, owned)
+            self._put(self._entry(number), frame | flags)
+            counts = self._counts if number >= _USER_PAGES else self.space.counts
+            key = number >> 9
+            counts[key] = counts.get(key, 0) + 1
+        return frames
 
     def unmap(self, address: int, count: int = 1, *, release: bool = True) -> None:
         """Take ``count`` pages away; their memory is free again unless ``release`` is false."""
         for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
-            page = self._half(number).pop(number)
+            if number >= _USER_PAGES:
+                space, pages, counts = self.system, self.pages, self._counts
+            else:
+                space = self.space
+                pages, counts = space.pages, space.counts
+            page = pages.pop(number)
             self.code_gone = self.code_gone or page.execute
             slot = self._entry(number)
             if self.dirty is not None and self.ram[slot] & DIRTY:
@@ -232,11 +209,10 @@ class Memory(PhysicalMemory):
             self._put(slot, 0)
             if release and page.owned:
                 self.release(page.physical)
-            user = number < _USER_PAGES
-            space, counts = (self.space, self.space.counts) if user else (self.system, self._counts)
-            counts[number >> 9] -= 1
-            if not counts[number >> 9]:
-                self._empty[space.root, number >> 9] = space
+            key = number >> 9
+            counts[key] -= 1
+            if not counts[key]:
+                self._empty[space.root, key] = space
         if len(self._empty) > _KEPT_EMPTY:
             self._drop_empty()
         self.stale = True
@@ -274,11 +250,10 @@ class Memory(PhysicalMemory):
         self.stale = True
 
     def _set(self, number: int, page: Page) -> None:
-        flags = _PRESENT | _WRITE * page.write | _USER * page.user | _NX * (not page.execute)
         slot = self._entry(number)
         if self.dirty is not None and self.ram[slot] & DIRTY:
             self.dirty.add(page.physical)
-        self._put(slot, page.physical | flags)
+        self._put(slot, page.physical | _flags(page.write, page.execute, page.user))
 
     def _put(self, slot: int, entry: int) -> None:
         _U64.pack_into(self.ram, slot, entry)
@@ -332,8 +307,8 @@ class Memory(PhysicalMemory):
         """``size`` bytes; raises :class:`MemoryFault` at the first byte that is not mapped."""
         if self.check is not None:
             self.check(address, "read")
-        offset = address & 0xFFF
-        page = self.page(address)
+        number, offset = address >> PAGE_SHIFT, address & 0xFFF
+        page = self.pages.get(number) or self.space.pages.get(number)
         if page is None:
             raise MemoryFault(address)
         if offset + size <= PAGE:
@@ -358,9 +333,9 @@ class Memory(PhysicalMemory):
         """
         if self.check is not None:
             self.check(address, "write")
-        offset = address & 0xFFF
+        number, offset = address >> PAGE_SHIFT, address & 0xFFF
         size = len(data)
-        page = self.page(address)
+        page = self.pages.get(number) or self.space.pages.get(number)
         if page is None or not page.write:
             raise MemoryFault(address, "write")
         if offset + size <= PAGE:
@@ -395,7 +370,11 @@ class Memory(PhysicalMemory):
                 self.dirty.add(page.physical)
 
     def u64(self, address: int) -> int:
-        value: int = self._number(address, _U64)
+        number, offset = address >> PAGE_SHIFT, address & 0xFFF
+        page = self.pages.get(number) or self.space.pages.get(number)
+        if page is None or offset > PAGE - 8:
+            return int.from_bytes(self.read(address, 8), "little")
+        value: int = _U64.unpack_from(self.ram, page.physical + offset)[0]
         return value
 
     def u32(self, address: int) -> int:
@@ -410,7 +389,15 @@ class Memory(PhysicalMemory):
         return self.read(address, 1)[0]
 
     def set_u64(self, address: int, value: int) -> None:
-        self._set_number(address, _U64, value & 0xFFFF_FFFF_FFFF_FFFF)
+        value &= 0xFFFF_FFFF_FFFF_FFFF
+        number, offset = address >> PAGE_SHIFT, address & 0xFFF
+        page = self.pages.get(number) or self.space.pages.get(number)
+        if page is None or not page.write or offset > PAGE - 8:
+            self.write(address, value.to_bytes(8, "little"))
+            return
+        _U64.pack_into(self.ram, page.physical + offset, value)
+        if self.dirty is not None:
+            self.dirty.add(page.physical)
 
     def set_u32(self, address: int, value: int) -> None:
         self._set_number(address, _U32, value & 0xFFFF_FFFF)

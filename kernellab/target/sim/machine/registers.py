@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from unicorn import x86_const as x86
+
+_library: Any = None
+try:
+    from unicorn.unicorn_py3.unicorn import uclib as _library
+except ImportError:
+    pass  # a binding that is built differently
 
 REGISTERS: Final = {
     name: getattr(x86, f"UC_X86_REG_{name.upper()}")
@@ -26,14 +33,24 @@ OTHERS: Final = {**VECTORS, "eflags": x86.UC_X86_REG_EFLAGS}
 PRESERVED: Final = ("rbx", "rbp", "rsi", "rdi", "r12", "r13", "r14", "r15")
 
 
+def _quick(engine: Any, name: str) -> Callable[..., Any] | None:
+    """Unicorn's own function ``uc_reg_…``, without the binding around it; None without one."""
+    handle = getattr(engine, "_uch", None)
+    function = getattr(_library, f"uc_{name}", None)
+    if handle is not None and function is not None:
+        return partial(function, handle)
+    found: Callable[..., Any] | None = getattr(engine, f"_do_{name}", None)
+    return found
+
+
 def reader(engine: Any, number: int) -> Callable[[], int]:
     """A function that reads one 64-bit register, several times faster than ``reg_read``.
 
     Unicorn's Python binding works out the register's class and makes a ctypes object at each
     access; here both are made once.
     """
-    quick = getattr(engine, "_do_reg_read", None)
-    if quick is None:  # a binding that is built differently
+    quick = _quick(engine, "reg_read")
+    if quick is None:
         return lambda: int(engine.reg_read(number))
     cell = ctypes.c_uint64()
     place = ctypes.byref(cell)
@@ -47,7 +64,7 @@ def reader(engine: Any, number: int) -> Callable[[], int]:
 
 def writer(engine: Any, number: int) -> Callable[[int], None]:
     """A function that writes one 64-bit register; see :func:`reader`."""
-    quick = getattr(engine, "_do_reg_write", None)
+    quick = _quick(engine, "reg_write")
     if quick is None:
 
         def slow(value: int) -> None:
@@ -90,7 +107,7 @@ def drop_counter(engine: Any, nowhere: int) -> None:
 
 def batch_reader(engine: Any, numbers: Sequence[int]) -> Callable[[], list[int]]:
     """A function that reads several 64-bit registers in one call; see :func:`reader`."""
-    quick = getattr(engine, "_do_reg_read_batch", None)
+    quick = _quick(engine, "reg_read_batch")
     if quick is None:
         return lambda: [int(engine.reg_read(number)) for number in numbers]
     count = len(numbers)
@@ -105,7 +122,7 @@ def batch_reader(engine: Any, numbers: Sequence[int]) -> Callable[[], list[int]]
 
 def batch_writer(engine: Any, numbers: Sequence[int]) -> Callable[..., None]:
     """A function that writes several 64-bit registers in one call; see :func:`reader`."""
-    quick = getattr(engine, "_do_reg_write_batch", None)
+    quick = _quick(engine, "reg_write_batch")
     if quick is None:
 
         def slow(*values: int) -> None:

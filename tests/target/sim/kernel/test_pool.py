@@ -121,7 +121,7 @@ def test_quarantine_remembers_many(pool: Pool) -> None:
 def test_quarantine_has_an_end(pool: Pool) -> None:
     for _ in range(10_000):
         pool.free(pool.live[pool.allocate(16, TAG)])
-    assert len(pool.freed) == 4096
+    assert 4096 <= len(pool.freed) <= 4096 + 512
     assert max(pool.freed) == next(reversed(pool.freed))
 
 
