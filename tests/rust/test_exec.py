@@ -34,6 +34,7 @@ token false false
 waits true
 token true true
 worker false 3
+ticking 2
 worker dropped
 queued true false
 ran 0
@@ -41,6 +42,7 @@ ran 1
 cancelled true false
 dpc's closure dropped at PASSIVE_LEVEL
 ran 2
+under a lock true
 set false true
 expired false false
 ticks 1 false false

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 use windows_kernel_rs::Result;
 use windows_kernel_rs::exec::{Worker, thread};
+use windows_kernel_rs::sync::Waitable;
 
 pub fn joins() -> Result<(u8, u8)> {
     let thread = thread::try_spawn(|| 1)?;

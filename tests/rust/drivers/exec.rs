@@ -7,6 +7,8 @@ use windows_kernel_rs::exec::{
 };
 use windows_kernel_rs::irql::{self, Irql};
 use windows_kernel_rs::mem::arc::Arc;
+use windows_kernel_rs::process::ThreadId;
+use windows_kernel_rs::sync::{SpinLock, Waitable, wait_any};
 use windows_kernel_rs::{Driver, Error, KernelModule, Result, kernel_module, println};
 
 const MS: Duration = Duration::from_millis(1);
@@ -30,8 +32,8 @@ fn threads() -> Result<()> {
     let sum = thread::try_spawn(move || numbers.iter().sum::<u32>())?;
     println!("sum {}", sum.join()?);
 
-    let here = thread::current_id();
-    let other = thread::try_spawn(thread::current_id)?;
+    let here = ThreadId::current();
+    let other = thread::try_spawn(ThreadId::current)?;
     let id = other.id();
     println!("id {}", other.join()? == id && id != here);
 
@@ -43,7 +45,7 @@ fn threads() -> Result<()> {
         count.fetch_add(1, SeqCst);
         Said("thread's value")
     })?;
-    println!("running {} {}", !slow.is_finished(), slow.wait_for(MS));
+    println!("running {} {}", !slow.is_finished(), slow.wait_for(MS).is_signaled());
     drop(slow);
     println!("joined by drop {}", seen.load(SeqCst));
 
@@ -65,7 +67,7 @@ fn stops() -> Result<()> {
     println!("token {} {}", token.is_stopped(), token.sleep(MS));
     let waits = token.clone();
     let waiting = thread::try_spawn(move || waits.wait())?;
-    println!("waits {}", !waiting.wait_for(5 * MS));
+    println!("waits {}", waiting.wait_for(5 * MS).is_timed_out());
     {
         let _raised = irql::raise(Irql::DISPATCH);
         source.stop();
@@ -82,6 +84,17 @@ fn stops() -> Result<()> {
     })?;
     exec::sleep(35 * MS);
     println!("worker {} {}", worker.is_finished(), worker.stop()?);
+    let timer = Timer::try_plain()?;
+    timer.start_periodic(10 * MS, 10 * MS)?;
+    let ticking = Worker::try_spawn(move |stop| {
+        let mut ticks = 0;
+        while wait_any([stop, &timer]) != 0 {
+            ticks += 1;
+        }
+        ticks
+    })?;
+    exec::sleep(25 * MS);
+    println!("ticking {}", ticking.stop()?);
     drop(Worker::try_spawn(|stop| stop.wait())?);
     println!("worker dropped");
     Ok(())
@@ -113,6 +126,13 @@ fn dpcs() -> Result<()> {
     drop(dpc);
     println!("ran {}", seen.load(SeqCst));
 
+    let shared = Arc::try_new(SpinLock::new(0))?;
+    let locked = shared.clone();
+    let adds = Dpc::try_new(move |proof| *locked.lock_at_dispatch(proof) += 1)?;
+    adds.queue();
+    drop(adds);
+    println!("under a lock {}", *shared.lock() <= 1);
+
     for processor in Processor::all() {
         let (seen, index) = counter()?;
         let mut dpc = Dpc::try_new(move |_| {
@@ -135,7 +155,7 @@ fn timers() -> Result<()> {
         count.fetch_add(1, SeqCst);
     })?;
     println!("set {} {}", timer.start(10 * MS), timer.start(10 * MS));
-    println!("expired {} {}", timer.has_expired(), timer.wait_for(5 * MS));
+    println!("expired {} {}", timer.has_expired(), timer.wait_for(5 * MS).is_signaled());
     timer.wait();
     exec::sleep(MS);
     println!("ticks {} {} {}", seen.load(SeqCst), timer.has_expired(), timer.cancel());

@@ -32,10 +32,7 @@ pub mod work;
 
 use core::time::Duration;
 
-use windows_kernel_sys::{
-    Executive, KeDelayExecutionThread, KeStallExecutionProcessor, KeWaitForSingleObject,
-    KernelMode, STATUS_TIMEOUT,
-};
+use windows_kernel_sys::{FALSE, KeDelayExecutionThread, KeStallExecutionProcessor, KernelMode};
 
 pub use self::dpc::{Dpc, Importance};
 pub use self::processor::{Pinned, Processor};
@@ -45,6 +42,7 @@ pub use self::timer::Timer;
 pub use self::work::WorkItem;
 use crate::error::{Error, Result};
 use crate::irql::{self, Irql};
+use crate::sync::wait::relative;
 
 /// The longest [`stall`], which WDK's "KeStallExecutionProcessor function (ntifs.h)" asks for.
 pub const LONGEST_STALL: Duration = Duration::from_micros(50);
@@ -78,7 +76,7 @@ pub fn yield_now() {
 fn delay(interval: i64) {
     // SAFETY: the interval is on the stack. Nothing alerts a wait in kernel mode that is not
     // alertable: the status says nothing.
-    unsafe { KeDelayExecutionThread(KernelMode as i8, 0, &raw const interval) };
+    unsafe { KeDelayExecutionThread(KernelMode as i8, FALSE, &raw const interval) };
 }
 
 /// Keeps this processor busy for at least `time`, rounded up to microseconds: for a device that
@@ -104,29 +102,6 @@ pub fn stall(time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// A time from now as the kernel's routines want it: negative, in units of 100 ns, rounded up.
-/// What is too long (29,000 years) becomes the longest there is.
-pub(crate) fn relative(time: Duration) -> i64 {
-    let units = i64::try_from(time.as_secs())
-        .ok()
-        .and_then(|seconds| seconds.checked_mul(10_000_000))
-        .and_then(|units| units.checked_add(i64::from(time.subsec_nanos().div_ceil(100))));
-    -units.unwrap_or(i64::MAX)
-}
-
-/// Waits for a dispatcher object, at most for `limit` if there is one; whether it was signalled.
-///
-/// # Safety
-/// `object` is a valid dispatcher object until this returns. IRQL <= APC, or <= DISPATCH with a
-/// limit of 0.
-unsafe fn wait_for(object: *const core::ffi::c_void, limit: Option<Duration>) -> bool {
-    let limit = limit.map(relative);
-    let pointer = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-    // SAFETY: the caller's promise; the time-out is on the stack.
-    let status = unsafe { KeWaitForSingleObject(object, Executive, KernelMode as i8, 0, pointer) };
-    status != STATUS_TIMEOUT
-}
-
 /// In all builds: panics where `what` is dropped above `most`, and so cannot wait for its end.
 #[inline]
 #[track_caller]
@@ -142,22 +117,4 @@ fn assert_can_end(most: Irql, what: &str) {
 fn cannot_end(most: Irql, what: &str) -> ! {
     let now = irql::current();
     panic!("{what} is dropped at {now}: it waits for its end, which it may at {most} and below");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::relative;
-    use core::time::Duration;
-
-    #[test]
-    fn times_are_rounded_up_and_do_not_wrap() {
-        assert_eq!(relative(Duration::ZERO), 0);
-        assert_eq!(relative(Duration::from_nanos(1)), -1);
-        assert_eq!(relative(Duration::from_nanos(100)), -1);
-        assert_eq!(relative(Duration::from_nanos(101)), -2);
-        assert_eq!(relative(Duration::from_millis(1)), -10_000);
-        assert_eq!(relative(Duration::new(2, 999_999_999)), -30_000_000);
-        assert_eq!(relative(Duration::MAX), -i64::MAX);
-        assert_eq!(relative(Duration::from_secs(i64::MAX as u64)), -i64::MAX);
-    }
 }

@@ -1,18 +1,14 @@
 //! Ending a thread's loop: [`StopSource`], [`StopToken`], and [`Worker`], a thread with both.
 
-use core::cell::UnsafeCell;
+use core::ffi::c_void;
 use core::ops::Deref;
 use core::time::Duration;
 
-use windows_kernel_sys::{
-    IO_NO_INCREMENT, KEVENT, KeInitializeEvent, KeReadStateEvent, KeSetEvent, NotificationEvent,
-};
-
 use super::thread::{self, JoinHandle};
-use super::wait_for;
 use crate::error::Result;
-use crate::irql::{self, Irql};
 use crate::mem::arc::Arc;
+use crate::sync::wait::sealed::Object;
+use crate::sync::{Event, EventKind, Waitable};
 
 /// Tells all who have a [`StopToken`] of it to stop; dropping it does so too.
 ///
@@ -35,22 +31,26 @@ use crate::mem::arc::Arc;
 /// # drop(rounds); Ok(()) }
 /// ```
 pub struct StopSource {
-    shared: Arc<Shared>,
+    event: Arc<Event>,
 }
 
-/// Says whether to stop. Clones say the same.
+/// Says whether to stop. Clones say the same. It is [`Waitable`]: a thread can wait for it and for
+/// something else at once.
+///
+/// ```no_run
+/// use windows_kernel_rs::exec::StopToken;
+/// use windows_kernel_rs::sync::{Semaphore, wait_any};
+///
+/// fn serve(stop: &StopToken, work: &Semaphore) {
+///     while wait_any([stop, work]) != 0 {
+///         // One piece of work.
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct StopToken {
-    shared: Arc<Shared>,
+    event: Arc<Event>,
 }
-
-/// A notification event that is never reset. In an `Arc`, so that it stays where it is.
-struct Shared(UnsafeCell<KEVENT>);
-
-// SAFETY: the event is used through kernel routines, which lock.
-unsafe impl Send for Shared {}
-// SAFETY: as for `Send`.
-unsafe impl Sync for Shared {}
 
 impl StopSource {
     /// One that has not told anybody to stop. IRQL <= DISPATCH.
@@ -59,24 +59,20 @@ impl StopSource {
     /// [`Error::INSUFFICIENT_RESOURCES`](crate::Error::INSUFFICIENT_RESOURCES) when memory runs
     /// out.
     pub fn try_new() -> Result<Self> {
-        let shared = Arc::try_new(Shared(UnsafeCell::default()))?;
-        // SAFETY: the event is where it stays, and nobody else knows it yet.
-        unsafe { KeInitializeEvent(shared.0.get(), NotificationEvent, 0) };
-        Ok(StopSource { shared })
+        let event = Arc::try_new(Event::try_new(EventKind::Notification, false)?)?;
+        Ok(StopSource { event })
     }
 
     /// A token for who is to stop. IRQL: any.
     #[must_use]
     pub fn token(&self) -> StopToken {
-        StopToken { shared: self.shared.clone() }
+        StopToken { event: self.event.clone() }
     }
 
     /// Tells all to stop, and ends their waits. IRQL <= DISPATCH. WDK: "KeSetEvent function
     /// (wdm.h)".
     pub fn stop(&self) {
-        irql::assert_at_most(Irql::DISPATCH, "StopSource::stop");
-        // SAFETY: the event is initialized.
-        unsafe { KeSetEvent(self.shared.0.get(), IO_NO_INCREMENT as i32, 0) };
+        self.event.set();
     }
 }
 
@@ -91,24 +87,20 @@ impl StopToken {
     /// Whether to stop. IRQL <= DISPATCH. WDK: "KeReadStateEvent function (wdm.h)".
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        irql::assert_at_most(Irql::DISPATCH, "StopToken::is_stopped");
-        // SAFETY: the event is initialized.
-        unsafe { KeReadStateEvent(self.shared.0.get()) != 0 }
-    }
-
-    /// Waits until it is time to stop. IRQL <= APC.
-    pub fn wait(&self) {
-        irql::assert_at_most(Irql::APC, "StopToken::wait");
-        // SAFETY: the event is initialized, and lives as long as `self`.
-        unsafe { wait_for(self.shared.0.get().cast(), None) };
+        self.event.is_signaled()
     }
 
     /// Sleeps for `time`, or until it is time to stop; whether it is. IRQL <= APC.
     #[must_use]
     pub fn sleep(&self, time: Duration) -> bool {
-        irql::assert_at_most(Irql::APC, "StopToken::sleep");
-        // SAFETY: as in `wait`.
-        unsafe { wait_for(self.shared.0.get().cast(), Some(time)) }
+        self.wait_for(time).is_signaled()
+    }
+}
+
+// SAFETY: an event, which `self` keeps.
+unsafe impl Object for StopToken {
+    fn object(&self) -> *const c_void {
+        self.event.object()
     }
 }
 

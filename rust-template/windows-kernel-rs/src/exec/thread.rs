@@ -3,23 +3,25 @@
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::fmt;
-use core::ptr::{self, NonNull};
+use core::ptr;
 use core::time::Duration;
 
 use windows_kernel_sys::{
-    HANDLE, IoCreateSystemThread, KeGetCurrentThread, KeQueryPriorityThread, KeSetPriorityThread,
-    KernelMode, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, ObReferenceObjectByHandle,
-    ObfDereferenceObject, PKTHREAD, PsGetCurrentThreadId, PsGetThreadId, THREAD_ALL_ACCESS,
-    ZwClose, ZwWaitForSingleObject,
+    FALSE, IoCreateSystemThread, KeGetCurrentThread, KeQueryPriorityThread, KeSetPriorityThread,
+    KernelMode, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, ObReferenceObjectByHandle, PKTHREAD,
+    PsGetThreadId, THREAD_ALL_ACCESS, ZwWaitForSingleObject,
 };
 
-use super::{assert_can_end, wait_for};
+use super::assert_can_end;
 use crate::error::{Error, Result, check};
 use crate::irql::{self, Irql};
 use crate::mem::arc::Arc;
 use crate::mem::try_box;
 use crate::module;
+use crate::ob::{Handle, ObjectRef};
+pub use crate::process::ThreadId;
+use crate::sync::Waitable;
+use crate::sync::wait::sealed::Object;
 
 /// Runs a closure in a system thread of its own, which ends when it returns.
 ///
@@ -55,40 +57,42 @@ where
         Attributes: OBJ_KERNEL_HANDLE,
         ..Default::default()
     };
-    let mut handle: HANDLE = ptr::null_mut();
-    // SAFETY: the driver's own object; `main` of this type gets the box.
-    let status = unsafe {
-        IoCreateSystemThread(
-            driver.as_ptr().cast(),
-            &raw mut handle,
-            THREAD_ALL_ACCESS,
-            &raw const attributes,
-            ptr::null_mut(),
-            ptr::null_mut(),
-            Some(main::<F, T>),
-            start.cast(),
-        )
+    // SAFETY: the driver's own object; `main` of this type gets the box. The routine gives the
+    // handle away.
+    let handle = unsafe {
+        Handle::open(|handle| {
+            IoCreateSystemThread(
+                driver.as_ptr().cast(),
+                handle,
+                THREAD_ALL_ACCESS,
+                &raw const attributes,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                Some(main::<F, T>),
+                start.cast(),
+            )
+        })
     };
-    if let Err(error) = check(status) {
-        // SAFETY: there is no thread: the box is still this function's.
-        drop(unsafe { Box::from_raw(start) });
-        return Err(error);
+    match handle {
+        Ok(handle) => Ok(JoinHandle { object: into_object(&handle)?, result }),
+        Err(error) => {
+            // SAFETY: there is no thread: the box is still this function's.
+            drop(unsafe { Box::from_raw(start) });
+            Err(error)
+        }
     }
-    // SAFETY: a handle that this function owns.
-    let object = unsafe { into_object(handle) }?;
-    Ok(JoinHandle { object, result })
 }
 
-/// The thread object of a handle, which is closed. Where there is none, waits for the thread.
-///
-/// # Safety
-/// `handle` is a kernel handle of a thread, and the caller's to close.
-unsafe fn into_object(handle: HANDLE) -> Result<NonNull<c_void>> {
+/// What [`ObjectRef`] refers to here.
+enum ThreadObject {}
+
+/// The thread object of a handle. Where there is none, waits for the thread.
+fn into_object(handle: &Handle) -> Result<ObjectRef<ThreadObject>> {
     let mut object = ptr::null_mut();
-    // SAFETY: the caller's promise; a kernel-mode reference by a kernel handle needs no type.
+    // SAFETY: an open handle; a kernel-mode reference by a kernel handle needs no type.
     let status = unsafe {
         ObReferenceObjectByHandle(
-            handle,
+            handle.as_raw(),
             THREAD_ALL_ACCESS,
             0,
             KernelMode as i8,
@@ -96,13 +100,13 @@ unsafe fn into_object(handle: HANDLE) -> Result<NonNull<c_void>> {
             ptr::null_mut(),
         )
     };
-    let found = check(status).and(NonNull::new(object).ok_or(Error::INVALID_HANDLE));
-    // SAFETY: the caller's promise.
-    unsafe {
-        if found.is_err() {
-            ZwWaitForSingleObject(handle, 0, ptr::null());
-        }
-        ZwClose(handle);
+    let found = check(status).and_then(|_| {
+        // SAFETY: the reference that was made for this function.
+        unsafe { ObjectRef::from_referenced(object) }.ok_or(Error::INVALID_HANDLE)
+    });
+    if found.is_err() {
+        // SAFETY: an open handle of a thread.
+        unsafe { ZwWaitForSingleObject(handle.as_raw(), FALSE, ptr::null()) };
     }
     found
 }
@@ -130,7 +134,8 @@ where
     drop(result);
 }
 
-/// A thread of this driver; dropping it waits for its end.
+/// A thread of this driver; dropping it waits for its end. It is [`Waitable`]: signaled when the
+/// thread has ended.
 ///
 /// That is so because the thread may use what the driver is about to take down. Tell it to end
 /// before, by a [`StopSource`](super::StopSource); a [`Worker`](super::Worker) does it by itself.
@@ -139,7 +144,7 @@ where
 /// too.
 #[must_use = "dropping it waits for the thread"]
 pub struct JoinHandle<T> {
-    object: NonNull<c_void>,
+    object: ObjectRef<ThreadObject>,
     result: Arc<Slot<T>>,
 }
 
@@ -161,33 +166,22 @@ impl<T> JoinHandle<T> {
         if self.is_current() {
             return Err(Error::POSSIBLE_DEADLOCK);
         }
-        // SAFETY: a thread object that is referenced.
-        unsafe { wait_for(self.object.as_ptr(), None) };
+        self.wait();
         // SAFETY: the thread has ended, and nobody else reads it.
         unsafe { (*self.result.0.get()).take() }.ok_or(Error::INTERNAL_ERROR)
-    }
-
-    /// Waits for the thread to end, at most for `limit`; whether it has ended.
-    ///
-    /// IRQL <= APC, or <= DISPATCH for a limit of 0.
-    pub fn wait_for(&self, limit: Duration) -> bool {
-        let most = if limit.is_zero() { Irql::DISPATCH } else { Irql::APC };
-        irql::assert_at_most(most, "JoinHandle::wait_for");
-        // SAFETY: a thread object that is referenced.
-        unsafe { wait_for(self.object.as_ptr(), Some(limit)) }
     }
 
     /// Whether the thread has ended. IRQL <= DISPATCH.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.wait_for(Duration::ZERO)
+        self.wait_for(Duration::ZERO).is_signaled()
     }
 
-    /// Its number. IRQL: any. WDK: "PsGetThreadId function (ntddk.h)".
+    /// Its identifier. IRQL: any. WDK: "PsGetThreadId function (ntddk.h)".
     #[must_use]
     pub fn id(&self) -> ThreadId {
         // SAFETY: a thread object that is referenced.
-        ThreadId(unsafe { PsGetThreadId(self.object.as_ptr() as isize) } as usize)
+        ThreadId::from_raw(unsafe { PsGetThreadId(self.raw()) })
     }
 
     /// Its priority. IRQL: PASSIVE. WDK: "KeQueryPriorityThread function (wdm.h)".
@@ -205,7 +199,7 @@ impl<T> JoinHandle<T> {
     }
 
     fn raw(&self) -> PKTHREAD {
-        self.object.as_ptr() as PKTHREAD
+        self.object.as_raw() as PKTHREAD
     }
 
     fn is_current(&self) -> bool {
@@ -217,31 +211,16 @@ impl<T> JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         assert_can_end(Irql::APC, "exec::JoinHandle");
-        // SAFETY: a thread object that is referenced, by this value.
-        unsafe {
-            if !self.is_current() {
-                wait_for(self.object.as_ptr(), None);
-            }
-            ObfDereferenceObject(self.object.as_ptr());
+        if !self.is_current() {
+            self.wait();
         }
     }
 }
 
-/// A thread's number, as debuggers show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ThreadId(usize);
-
-impl ThreadId {
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> usize {
-        self.0
-    }
-}
-
-impl fmt::Display for ThreadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+// SAFETY: a thread object, which `self` keeps; waiting for it changes nothing.
+unsafe impl<T> Object for JoinHandle<T> {
+    fn object(&self) -> *const c_void {
+        self.object.as_raw()
     }
 }
 
@@ -272,17 +251,6 @@ impl Priority {
     pub const fn get(self) -> u8 {
         self.0
     }
-}
-
-/// The number of the thread that calls. IRQL: any. WDK: "PsGetCurrentThreadId function (ntddk.h)".
-///
-/// ```no_run
-/// windows_kernel_rs::println!("in thread {}", windows_kernel_rs::exec::thread::current_id());
-/// ```
-#[must_use]
-pub fn current_id() -> ThreadId {
-    // SAFETY: it has no precondition.
-    ThreadId(unsafe { PsGetCurrentThreadId() } as usize)
 }
 
 /// The priority of the thread that calls. IRQL: PASSIVE.

@@ -11,14 +11,16 @@ use windows_kernel_sys::{
     KeReadStateTimer, KeRemoveQueueDpc, KeSetTimerEx, SynchronizationTimer,
 };
 
+use super::assert_can_end;
 use super::image::ImageHold;
-use super::{assert_can_end, relative, wait_for};
 use crate::error::{Error, Result};
 use crate::irql::{self, AtDispatch, Irql};
 use crate::mem::try_box;
+use crate::sync::wait::relative;
+use crate::sync::wait::sealed::Object;
 
 /// A timer that runs a closure at DISPATCH_LEVEL each time it expires, and that threads can wait
-/// for.
+/// for ([`Waitable`](crate::sync::Waitable)): for ever, if nothing starts it.
 ///
 /// An expiry lets one waiting thread go, or else the next that waits. Where the closure still
 /// runs at the next expiry it may run on two processors at once. Times are as exact as the
@@ -156,23 +158,13 @@ impl Timer {
         // SAFETY: the timer is initialized.
         unsafe { KeReadStateTimer(self.block().timer.get()) != 0 }
     }
+}
 
-    /// Waits until it expires: for ever, if nothing starts it.
-    ///
-    /// IRQL <= APC. WDK: "KeWaitForSingleObject function (wdm.h)".
-    pub fn wait(&self) {
-        irql::assert_at_most(Irql::APC, "Timer::wait");
-        // SAFETY: the timer is initialized and outlives the wait.
-        unsafe { wait_for(self.block().timer.get().cast(), None) };
-    }
-
-    /// Waits until it expires, at most for `limit`; whether it did.
-    ///
-    /// IRQL <= APC.
-    pub fn wait_for(&self, limit: Duration) -> bool {
-        irql::assert_at_most(Irql::APC, "Timer::wait_for");
-        // SAFETY: the timer is initialized and outlives the wait.
-        unsafe { wait_for(self.block().timer.get().cast(), Some(limit)) }
+// SAFETY: the timer is initialized, and stays where it is as long as `self`. A wait takes one
+// expiry, no more.
+unsafe impl Object for Timer {
+    fn object(&self) -> *const c_void {
+        self.block().timer.get().cast()
     }
 }
 

@@ -4,17 +4,18 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicIsize, AtomicU8, Ordering};
 
 use windows_kernel_sys::{
-    DelayedWorkQueue, IO_NO_INCREMENT, IoInitializeWorkItem, IoQueueWorkItemEx, IoSizeofWorkItem,
-    IoUninitializeWorkItem, KEVENT, KeGetCurrentThread, KeInitializeEvent, KeSetEvent,
-    NotificationEvent, PIO_WORKITEM, PIO_WORKITEM_ROUTINE_EX,
+    DelayedWorkQueue, Executive, FALSE, IO_NO_INCREMENT, IoInitializeWorkItem, IoQueueWorkItemEx,
+    IoSizeofWorkItem, IoUninitializeWorkItem, KEVENT, KeGetCurrentThread, KeInitializeEvent,
+    KeSetEvent, KeWaitForSingleObject, KernelMode, NotificationEvent, PIO_WORKITEM,
+    PIO_WORKITEM_ROUTINE_EX,
 };
 
+use super::assert_can_end;
 use super::image::ImageHold;
-use super::{assert_can_end, wait_for};
 use crate::error::{Error, Result};
 use crate::irql::{self, Irql};
 use crate::mem::try_box;
@@ -140,7 +141,7 @@ impl WorkItem {
         let routine = UnsafeCell::new(routine);
         let block = Box::into_raw(try_box(Block { head, routine })?);
         // SAFETY: the block is new, and stays where it is until it is freed.
-        unsafe { KeInitializeEvent((*block).head.idle.get(), NotificationEvent, 0) };
+        unsafe { KeInitializeEvent((*block).head.idle.get(), NotificationEvent, FALSE) };
         let block: *mut Block<Routine> = block;
         // SAFETY: from a box.
         Ok(WorkItem { block: unsafe { NonNull::new_unchecked(block) }, _image: image })
@@ -166,8 +167,11 @@ impl WorkItem {
         };
         match head.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
             Ok(IDLE) => {
-                // SAFETY: it was idle, and only who makes it QUEUED queues it.
-                unsafe { queue(head, self.block.as_ptr().cast()) };
+                let (item, callback) = (head.item.raw, head.callback);
+                let block = self.block.as_ptr().cast::<c_void>();
+                // SAFETY: it was idle: only who makes it QUEUED queues it. The item is
+                // initialized, and the block is not freed before it has run.
+                unsafe { IoQueueWorkItemEx(item, callback, DelayedWorkQueue, block) };
                 true
             }
             Ok(_) => true,
@@ -187,21 +191,15 @@ impl Drop for WorkItem {
             return;
         }
         if head.state.fetch_or(WAITED, Ordering::AcqRel) != IDLE {
-            // SAFETY: PASSIVE; the callback sets the event before it is done with the block.
-            unsafe { wait_for(head.idle.get().cast(), None) };
+            let event = head.idle.get().cast();
+            // SAFETY: PASSIVE; setting the event is the callback's last use of the block.
+            unsafe {
+                KeWaitForSingleObject(event, Executive, KernelMode as i8, FALSE, ptr::null())
+            };
         }
         // SAFETY: idle, and nobody can queue it. The block is from a box.
         drop(unsafe { Box::from_raw(self.block.as_ptr()) });
     }
-}
-
-/// Queues an item.
-///
-/// # Safety
-/// `head` is that of `block`, whose item is QUEUED and in no queue.
-unsafe fn queue(head: &Head, block: *mut c_void) {
-    // SAFETY: the item is initialized; the block is not freed before it has run.
-    unsafe { IoQueueWorkItemEx(head.item.raw, head.callback, DelayedWorkQueue, block) };
 }
 
 unsafe extern "system" fn run<F>(_: *mut c_void, context: *mut c_void, _: PIO_WORKITEM)
@@ -218,6 +216,7 @@ where
     // SAFETY: only the callback uses the closure, and runs once at a time.
     unsafe { (*(*block).routine.get())() };
     head.runner.store(0, Ordering::Release);
+    let (item, callback) = (head.item.raw, head.callback);
     let after = |state| match state & !WAITED {
         ORPHAN => None,
         AGAIN => Some(QUEUED | state & WAITED),
@@ -227,11 +226,13 @@ where
     match head.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, after) {
         // SAFETY: from a box; its owner left it to this.
         Err(_) => drop(unsafe { Box::from_raw(block) }),
-        // SAFETY: just made QUEUED.
-        Ok(state) if state & !WAITED == AGAIN => unsafe { queue(head, context) },
+        // SAFETY: just made QUEUED, by this, which does not use the block any more.
+        Ok(state) if state & !WAITED == AGAIN => unsafe {
+            IoQueueWorkItemEx(item, callback, DelayedWorkQueue, context);
+        },
         // SAFETY: the owner waits for the event. It is not used after that.
         Ok(state) if state & WAITED != 0 => unsafe {
-            KeSetEvent(head.idle.get(), IO_NO_INCREMENT as i32, 0);
+            KeSetEvent(head.idle.get(), IO_NO_INCREMENT as i32, FALSE);
         },
         Ok(_) => (),
     }
