@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 import kernellab
+from kernellab.errors import Bugcheck, NtStatusError
 from kernellab.sources import build_text
 
 DRIVERS = Path(__file__).parent / "drivers"
 
 
-def _build(name: str) -> Path:
-    return build_text(name, (DRIVERS / f"{name}.rs").read_text(encoding="utf-8")).sys
+def _build(name: str, *, release: bool = False) -> Path:
+    source = (DRIVERS / f"{name}.rs").read_text(encoding="utf-8")
+    return build_text(name, source, release=release).sys
 
 
 @pytest.fixture(scope="module")
@@ -104,4 +106,68 @@ def test_used_and_dropped_by_several_threads(stress: Path, seed: int) -> None:
         driver = target.load(stress)
         driver.unload()
         assert list(driver.log.lines) == ["dpcs true", "works true", "dropped true"]
+        assert target.violations == []
+
+
+@pytest.fixture(scope="module", params=["debug", "release"])
+def hazards(request: pytest.FixtureRequest) -> Path:
+    return _build("exec_hazards", release=request.param == "release")
+
+
+def test_values_that_their_own_threads_drop(hazards: Path) -> None:
+    """A thread that would wait for itself is told, or does not wait; nothing is dropped twice."""
+    joined = "join Some(STATUS_POSSIBLE_DEADLOCK (0xC0000194))"
+    dropped = " dropped at PASSIVE_LEVEL"
+    expected = {
+        0: [joined, "value" + dropped, "bye"],
+        1: ["goes on", "value" + dropped, "bye"],
+        2: ["run 1", "queued true", "goes on", "closure" + dropped, "bye"],
+    }
+    with kernellab.connect("sim") as target:
+        for case, lines in expected.items():
+            driver = target.load(hazards, parameters={"Case": case})
+            driver.unload()
+            assert list(driver.log.lines) == lines
+        assert target.violations == []
+
+
+#: By the case of exec_hazards: what is dropped.
+_DROPS = {
+    3: "exec::Dpc",  # by its own closure
+    4: "exec::Timer",  # by its own closure
+    5: "exec::Dpc",
+    6: "exec::Timer",
+    7: "exec::WorkItem",
+    8: "exec::JoinHandle",
+}
+
+
+@pytest.mark.parametrize("case", _DROPS)
+def test_what_is_dropped_where_it_cannot_wait_is_named(hazards: Path, case: int) -> None:
+    """In release builds as well: going on would free what still runs."""
+    with kernellab.connect("sim") as target:
+        with pytest.raises(Bugcheck) as caught:
+            target.load(hazards, parameters={"Case": case})
+        driver = target.drivers["exec_hazards"]
+        assert caught.value.code == 0xE2
+        assert f"{_DROPS[case]} is dropped at DISPATCH_LEVEL" in "".join(driver.log.lines)
+        assert any(frame.file == "cell" for frame in caught.value.frames)
+
+
+def test_the_image_stays_for_what_is_forgotten(hazards: Path) -> None:
+    """core::mem::forget is safe to call: what runs goes on in the driver's code, which is there."""
+    with kernellab.connect("sim") as target:
+        driver = target.load(hazards, parameters={"Case": 9})
+        driver.unload()
+        assert list(driver.log.lines) == ["bye", "forgotten work item", "forgotten thread"]
+        assert {each.rule for each in target.violations} == {
+            *("leak-pool", "leak-reference", "leak-work-item")
+        }
+
+
+def test_what_a_failing_entry_began_ends(hazards: Path) -> None:
+    with kernellab.connect("sim") as target:
+        with pytest.raises(NtStatusError, match="STATUS_DEVICE_NOT_READY"):
+            target.load(hazards, parameters={"Case": 10})
+        assert list(target.drivers["exec_hazards"].log.lines) == ["told to stop"]
         assert target.violations == []
