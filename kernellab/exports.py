@@ -9,7 +9,7 @@ from fnmatch import translate
 from typing import Final
 
 #: Names of the IRQLs that WDK pages state; all interrupts come above DISPATCH_LEVEL.
-_IRQLS: Final = {0: "PASSIVE_LEVEL", 1: "APC_LEVEL", 2: "DISPATCH_LEVEL"}
+_IRQLS: Final = {0: "PASSIVE_LEVEL", 1: "APC_LEVEL", 2: "DISPATCH_LEVEL", 13: "below IPI_LEVEL"}
 
 _HEAD: Final = """\
 # What the simulated kernel exports

@@ -6,6 +6,9 @@ import struct
 import uuid
 from typing import TYPE_CHECKING, Final
 
+from ..kernel import ipi
+from ..kernel.execution import Steps
+from ..kernel.ipi import IPI_LEVEL
 from ..kernel.structs import const, place, size_of
 from .registry import APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL, export
 
@@ -54,6 +57,16 @@ def ExUuidCreate(k: Kernel, Uuid: int) -> int:
     made = uuid.UUID(bytes=k.scheduler.random.randbytes(16), version=4)
     k.memory.write(Uuid, made.bytes_le)
     return 0
+
+
+@export(
+    "ULONG_PTR KeIpiGenericCall(PKIPI_BROADCAST_WORKER BroadcastFunction, ULONG_PTR Context)",
+    irql=IPI_LEVEL - 1,
+    simplified="interrupts do not nest: a processor takes part when its service routine is done",
+)
+def KeIpiGenericCall(k: Kernel, BroadcastFunction: int, Context: int) -> Steps:
+    """WDK: "KeIpiGenericCall function (wdm.h)": what the routine returns on this processor."""
+    return ipi.call(k, BroadcastFunction, Context)
 
 
 @export("PVOID IoGetInitialStack(VOID)", irql=APC_LEVEL)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from .callbacks import Registration
 from .driver import NtFailure
 from .execution import Call, Flow, Spin, Steps
+from .ipi import IPI_LEVEL, Broadcast, take_part
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -69,6 +70,9 @@ class Interrupts:
         self._k = k
         count = len(k.scheduler.processors)
         self.pending: list[deque[int]] = [deque() for _ in range(count)]
+        #: The KeIpiGenericCall that is under way, and the processors that have to take part yet.
+        self.broadcast: Broadcast | None = None
+        self.broadcasts: list[Broadcast | None] = [None] * count
         self._flows: list[Flow | None] = [None] * count
         #: The IRQL that each processor goes back to.
         self._before = [0] * count
@@ -92,6 +96,8 @@ class Interrupts:
 
     def wants(self, p: Processor) -> bool:
         """Whether an interrupt waits for a processor that is below its IRQL."""
+        if self.broadcasts[p.number] is not None:
+            return p.isr_flow is None and p.irql < IPI_LEVEL
         waiting = self.pending[p.number]
         return bool(waiting) and p.isr_flow is None and p.irql < self._level(waiting[0])
 
@@ -102,14 +108,20 @@ class Interrupts:
     def begin(self, p: Processor) -> None:
         """Deliver the first that waits, at its IRQL."""
         k = self._k
-        vector = self.pending[p.number].popleft()
+        broadcast, self.broadcasts[p.number] = self.broadcasts[p.number], None
+        if broadcast is not None:
+            level, activity, name = IPI_LEVEL, take_part(k, broadcast), "KiIpiInterrupt"
+        else:
+            vector = self.pending[p.number].popleft()
+            level, activity = self._level(vector), self._service(vector)
+            name = "KiInterruptDispatch"
         flow = self._flows[p.number]
         if flow is None:
             flow = self._flows[p.number] = Flow(k, k.new_stack())
         self._before[p.number] = k.cpu.irql
-        k.cpu.irql = p.irql = self._level(vector)
+        k.cpu.irql = p.irql = level
         flow.space = p.thread.space if p.thread is not None else k.memory.system
-        flow.start(self._service(vector), "KiInterruptDispatch")
+        flow.start(activity, name)
         p.isr_flow = flow
 
     def end(self, p: Processor) -> None:

@@ -215,3 +215,63 @@ def test_waiting_at_dispatch_level_is_a_bug_check(build_driver: Build) -> None:
             KeWaitForSingleObject(event().cast(), 0, 0, 0, core::ptr::null());""",
         )
     assert caught.value.name == "IRQL_NOT_LESS_OR_EQUAL"
+
+
+_IPI = """
+static SEEN: AtomicU32 = AtomicU32::new(0);
+static TOGETHER: AtomicU32 = AtomicU32::new(0);
+static STOP: AtomicU32 = AtomicU32::new(0);
+unsafe extern "system" fn everywhere(context: usize) -> usize {
+    unsafe {
+        let number = KeGetCurrentProcessorNumberEx(core::ptr::null_mut());
+        SEEN.fetch_add(1 << (8 * number), Ordering::Relaxed);
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        // All processors run it at the same time: each sees the others come.
+        while COUNT.load(Ordering::Relaxed) % 2 != 0 { core::hint::spin_loop(); }
+        TOGETHER.fetch_add(u32::from(KeGetCurrentIrql()) , Ordering::Relaxed);
+        context + number as usize
+    }
+}
+unsafe extern "system" fn busy(context: *mut c_void) {
+    unsafe {
+        KeSetSystemAffinityThread(1 << context as usize);
+        while STOP.load(Ordering::Relaxed) == 0 { core::hint::spin_loop(); }
+    }
+}
+unsafe extern "system" fn caller(_: *mut c_void) {
+    unsafe { for _ in 0..3 { KeIpiGenericCall(Some(everywhere), 0); } }
+}
+"""
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_routine_runs_on_all_processors_at_once(build_driver: Build, seed: int) -> None:
+    """WDK: "KeIpiGenericCall function (wdm.h)": at IPI_LEVEL (14), between the instructions of
+    whatever runs there; the result is that of the caller's processor.
+    """
+    lines = run(
+        build_driver,
+        "ipi",
+        """
+        let other = spawn(busy, 1);
+        KeSetSystemAffinityThread(1);
+        let result = KeIpiGenericCall(Some(everywhere), 100);
+        println!("{} {:#x} {} {}", result, SEEN.load(Ordering::Relaxed),
+            TOGETHER.load(Ordering::Relaxed), KeGetCurrentIrql());
+        let mut old = 0;
+        old = KfRaiseIrql(2);
+        KeIpiGenericCall(Some(everywhere), 0);
+        println!("{} {}", KeGetCurrentIrql(), COUNT.load(Ordering::Relaxed));
+        KeLowerIrql(old);
+        STOP.store(1, Ordering::Relaxed);
+        join(other);
+        KeRevertToUserAffinityThread();
+        let (one, two) = (spawn(caller, 0), spawn(caller, 0));
+        join(one);
+        join(two);
+        println!("{} {:#x}", COUNT.load(Ordering::Relaxed), SEEN.load(Ordering::Relaxed));
+        """,
+        _IPI,
+        seed=seed,
+    )
+    assert lines[:3] == ["100 0x101 28 0", "2 4", "16 0x808"]
