@@ -95,6 +95,7 @@ pub use windows_kernel_sys as sys;
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::mem::collections::try_format;
     pub use crate::module::{Slot, driver_entry, driver_unload};
     pub use crate::print::print;
     pub use core::format_args;

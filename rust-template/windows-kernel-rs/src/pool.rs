@@ -12,14 +12,15 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use windows_kernel_sys::{
     ExAllocatePoolWithTag, ExFreePoolWithTag, KeGetCurrentIrql, MmGetSystemRoutineAddress,
-    NonPagedPoolNx, PASSIVE_LEVEL, POOL_FLAG_NON_PAGED, POOL_FLAG_UNINITIALIZED, UNICODE_STRING,
+    NonPagedPoolNx, PASSIVE_LEVEL, POOL_FLAG_NON_PAGED, POOL_FLAG_PAGED, POOL_FLAG_UNINITIALIZED,
+    PagedPool, UNICODE_STRING,
 };
 
 /// The pool tag of all Rust allocations, `Rust` in a debugger's `!poolused`.
 pub const TAG: u32 = u32::from_le_bytes(*b"Rust");
 
 /// What the pool aligns to on x86-64 (`MEMORY_ALLOCATION_ALIGNMENT`).
-const POOL_ALIGNMENT: usize = 16;
+pub(crate) const POOL_ALIGNMENT: usize = 16;
 
 type AllocatePool2 = unsafe extern "system" fn(u64, usize, u32) -> *mut c_void;
 
@@ -58,8 +59,21 @@ pub(crate) fn resolve() -> usize {
     address
 }
 
-/// `size` bytes from the pool, aligned to [`POOL_ALIGNMENT`], or null.
-fn allocate(size: usize, zeroed: bool) -> *mut u8 {
+/// Which pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// Always there, and not to be executed.
+    NonPaged,
+    /// IRQL <= APC.
+    Paged,
+}
+
+/// `size` bytes (not 0) from the pool, aligned to [`POOL_ALIGNMENT`], or null.
+pub(crate) fn allocate(source: Source, size: usize, zeroed: bool, tag: u32) -> *mut u8 {
+    let (kind, pool) = match source {
+        Source::NonPaged => (NonPagedPoolNx, POOL_FLAG_NON_PAGED),
+        Source::Paged => (PagedPool, POOL_FLAG_PAGED),
+    };
     let mut routine = ALLOCATE_POOL_2.load(Ordering::Relaxed);
     if routine == UNKNOWN {
         // A driver with a DriverEntry of its own may come here first, at any IRQL.
@@ -72,7 +86,7 @@ fn allocate(size: usize, zeroed: bool) -> *mut u8 {
     }
     if routine == ABSENT {
         // SAFETY: the size is not zero, and the pool type does not raise on failure.
-        let block = unsafe { ExAllocatePoolWithTag(NonPagedPoolNx, size, TAG) }.cast::<u8>();
+        let block = unsafe { ExAllocatePoolWithTag(kind, size, tag) }.cast::<u8>();
         if zeroed && !block.is_null() {
             // SAFETY: the block has `size` bytes.
             unsafe { block.write_bytes(0, size) };
@@ -84,9 +98,18 @@ fn allocate(size: usize, zeroed: bool) -> *mut u8 {
         let routine = ptr::with_exposed_provenance::<c_void>(routine);
         core::mem::transmute::<*const c_void, AllocatePool2>(routine)
     };
-    let flags = POOL_FLAG_NON_PAGED | if zeroed { 0 } else { POOL_FLAG_UNINITIALIZED };
+    let flags = pool | if zeroed { 0 } else { POOL_FLAG_UNINITIALIZED };
     // SAFETY: the size is not zero, and the flags do not ask for an exception on failure.
-    unsafe { allocate(flags, size, TAG) }.cast()
+    unsafe { allocate(flags, size, tag) }.cast()
+}
+
+/// Frees what [`allocate`] gave.
+///
+/// # Safety
+/// `block` is from there, with this tag, and is not used any more. IRQL as for its pool.
+pub(crate) unsafe fn free(block: core::ptr::NonNull<u8>, tag: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { ExFreePoolWithTag(block.as_ptr().cast(), tag) };
 }
 
 /// The allocator; see the [module](self).
@@ -115,7 +138,7 @@ impl PoolAllocator {
         let Some(size) = block_size(layout) else {
             return ptr::null_mut();
         };
-        let block = allocate(size, zeroed);
+        let block = allocate(Source::NonPaged, size, zeroed, TAG);
         if block.is_null() || layout.align() <= POOL_ALIGNMENT {
             return block;
         }

@@ -8,6 +8,7 @@ mod exports;
 mod io;
 mod ke;
 mod list;
+mod lookaside;
 mod mm;
 #[cfg(test)]
 mod tests;
@@ -17,4 +18,5 @@ pub use exports::*;
 pub use io::*;
 pub use ke::*;
 pub use list::*;
+pub use lookaside::*;
 pub use mm::*;

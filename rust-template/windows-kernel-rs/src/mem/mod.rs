@@ -1,9 +1,32 @@
-//! Memory: shared ownership that can fail, copies of memory that others change.
+//! Memory: allocation that can fail, pools, user and device memory, memory that hardware reads.
+//!
+//! | for | use |
+//! |---|---|
+//! | a value, several owners | [`try_box`], [`arc::Arc`] |
+//! | collections | [`VecExt`], [`StringExt`], [`try_format!`](crate::try_format) |
+//! | another pool, a tag of one's own | [`PoolBox`], [`PagedBox`] |
+//! | many values of one size, made and dropped often | [`Lookaside`] |
+//! | a program's memory | [`user`] |
+//! | pages for other drivers and devices | [`Mdl`], [`Contiguous`], [`PhysicalAddress`] |
+//! | a device's registers | [`IoSpace`] |
 
 pub mod arc;
+pub mod collections;
 pub mod copy;
 mod guarded;
+pub mod io_space;
+pub mod lookaside;
+pub mod mdl;
+pub mod physical;
+pub mod pool_box;
 pub mod user;
+
+pub use collections::{StringExt, VecExt};
+pub use io_space::{IoSpace, Register};
+pub use lookaside::{Lookaside, LookasideBox};
+pub use mdl::Mdl;
+pub use physical::{Contiguous, PhysicalAddress};
+pub use pool_box::{NonPaged, Paged, PagedBox, Pool, PoolBox, Tag};
 
 use alloc::alloc::alloc;
 use alloc::boxed::Box;
