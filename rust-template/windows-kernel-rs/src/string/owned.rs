@@ -119,6 +119,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "slow there")]
     fn the_length_is_never_cut() {
         let text = "x".repeat(super::super::MAX_UNITS + 1);
         assert_eq!(UnicodeString::try_new(&[&text]), Err(Error::NAME_TOO_LONG));
