@@ -1,6 +1,6 @@
 //! What raised the IRQL or turned APCs off restores it on the same thread.
 #![forbid(unsafe_code)]
-use windows_kernel_rs::sync::{FastMutex, Mutex, Resource, RwLock, SpinLock};
+use windows_kernel_rs::sync::{FastMutex, Mutex, Resource, RwLock, RwSpinLock, SpinLock};
 
 fn send<T: Send>(_: T) {}
 
@@ -21,4 +21,9 @@ pub fn readers(lock: &RwLock<u32>, resource: &Resource<u32>) {
     send(lock.write()); //~ E0277
     send(resource.read()); //~ E0277
     send(resource.write()); //~ E0277
+}
+
+pub fn spinning_readers(lock: &RwSpinLock<u32>) {
+    send(lock.read()); //~ E0277
+    send(lock.write()); //~ E0277
 }
