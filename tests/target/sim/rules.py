@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kernellab.build import BuildResult
+from kernellab.driver import Driver
 from kernellab.errors import KernelLabError
 from kernellab.lab import Target
 from kernellab.protocol import Violation
@@ -173,15 +174,28 @@ class Check:
         self.target = target
         self.name = name
 
-    def __call__(
-        self, entry: str = "", unload: str = "", *, io: str = "", extra: str = "", **asked: Any
-    ) -> Found:
+    def source(self, entry: str = "", unload: str = "", *, io: str = "", extra: str = "") -> str:
+        """The text of a driver."""
         source = DRIVER.replace("DEVICES", _DEVICES if io else "")
         source = source.replace("ENTRY", entry)
         source = source.replace("UNLOAD", unload + (_GONE if io else ""))
         source = source.replace("EXTRA", extra)
         if io:
             source += _DISPATCH.replace("        IO\n", f"        {io}\n")
+        return source
+
+    def start(self, source: str, *, release: bool = False) -> Driver:
+        """Load a driver as the good one, on a machine of its own."""
+        target = self.target
+        target.reboot()
+        target.drivers.clear()
+        target.violations.clear()
+        return target.load(build_text(self.name, source, release=release).sys, name="good")
+
+    def __call__(
+        self, entry: str = "", unload: str = "", *, io: str = "", extra: str = "", **asked: Any
+    ) -> Found:
+        source = self.source(entry, unload, io=io, extra=extra)
         built = build_text(self.name, source)
         error = self._run(built, "good", bool(io), **asked)
         assert error is None, f"the good driver failed: {error}"

@@ -198,6 +198,8 @@ def ZwAllocateVirtualMemory(
         return error.status
     k.memory.set_u64(BaseAddress, first)
     k.memory.set_u64(RegionSize, length)
+    if process is k.thread.current_process:
+        k.tell("user-allocated", first, length)
     return 0
 
 

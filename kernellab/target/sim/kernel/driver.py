@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Modules whose exports are the kernel's.
 KERNEL_MODULES: Final = ("ntoskrnl.exe", "hal.dll", "ntoskrnl", "hal")
 
+#: Variables of the kernel that say where user addresses end.
+_LIMITS: Final = ("MmUserProbeAddress", "MmHighestUserAddress", "MmSystemRangeStart")
+
 _TAG: Final = int.from_bytes(b"Driv", "little")
 _COOKIE_DEFAULT: Final = 0x0000_2B99_2DDF_A232
 #: What the loader puts in place of it: 48 bits, as Windows does; fixed, so that runs repeat.
@@ -65,6 +68,8 @@ class LoadedDriver:
     #: Its unload was asked for while its devices are open; the thread that unloads it then.
     unload_pending: bool = False
     unloading: Thread | None = None
+    #: Whether it has one of the kernel's limits of user addresses, to compare with.
+    knows_limit: bool = False
 
 
 def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
@@ -100,6 +105,8 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
     module = ModuleImage.from_pe(name, base, image)
     k.modules.append(module)
     driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module)
+    names = {symbol.name for group in image.imports for symbol in group.symbols}
+    driver.knows_limit = not names.isdisjoint(_LIMITS)
     k.drivers[name] = driver
     k.tell("driver-loaded", driver)
     return driver

@@ -168,6 +168,8 @@ class Flow:
         #: What its outermost activity returned or raised.
         self.value: Any = None
         self.error: Exception | None = None
+        #: How often something was started on it.
+        self.started = 0
         #: While it spins or waits.
         self.spin: Spin | None = None
         self.wait: Wait | None = None
@@ -186,6 +188,7 @@ class Flow:
     def start(self, activity: Activity, name: str) -> None:
         """Begin ``activity`` on the empty stack; ``name`` is the kernel routine that it is."""
         self.name = name
+        self.started += 1
         self.levels = [Level(activity, None, self.top - 0x100)]
         self.value = self.error = self.spin = self.wait = None
         self._sending, self._sent = True, None

@@ -190,6 +190,10 @@ def _buffers(
     room = request.output.address if request.output else 0
     if spec.method == NEITHER:
         irp["UserBuffer"] = room or (0 if control else given)
+        buffer = request.output or request.input
+        if isinstance(buffer, io_buffers.UserBuffer) and not control:
+            # NtReadFile and NtWriteFile probe the buffer, NtDeviceIoControlFile does not.
+            k.tell("user-probed", buffer.address, buffer.size, bool(room))
         if control:
             location["Parameters.DeviceIoControl.Type3InputBuffer"] = given
         return

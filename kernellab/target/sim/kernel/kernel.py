@@ -46,6 +46,7 @@ from .section import SectionManager
 from .system import SystemState
 from .thread import Dpc, Thread
 from .timers import Timers
+from .user_access import UserAccesses
 from .wmi import WmiState
 from .workers import Workers
 
@@ -160,6 +161,7 @@ class Kernel:
         #: Device interfaces by name, see :mod:`.pnp_interface`.
         self.interfaces: dict[str, Interface] = {}
         self.ps = ProcessManager(self)
+        self.user_accesses = UserAccesses(self)
         #: The flow of execution whose registers the CPU has.
         self.flow: Flow = self.ps.loader
         #: The address of the cancel spin lock.

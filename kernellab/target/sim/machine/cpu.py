@@ -15,8 +15,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, Final
 
 import unicorn
@@ -37,8 +35,11 @@ from .registers import (
     writer,
 )
 from .special import SpecialInstructions
+from .stop import Fault as Fault
+from .stop import Stop as Stop
 from .stubs import KEPT, KEPT_SIZE, MAILBOX, RESULT, STUB_SIZE, stub_code
 from .veil import Veil
+from .watch import UserWatch
 
 uc: Any = unicorn  # its own type hints cover a part only
 
@@ -52,29 +53,6 @@ _U64 = struct.Struct("<Q")
 
 #: How long between attempts to stop code that runs, seconds.
 _NUDGE: Final = 0.01
-
-
-class Stop(Enum):
-    """Why :meth:`Cpu.run` came back."""
-
-    RETURNED = auto()  # a call made by the host has returned; ``value`` is rax
-    DEFERRED = auto()  # a handler answered with something else than a number
-    FAULT = auto()  # an exception in guest code
-    ASKED = auto()  # :meth:`Cpu.ask` was called: time ran out, or an interrupt
-    HALTED = auto()  # the guest executed hlt
-    BUDGET = auto()  # the instruction budget is used up
-    YIELDED = auto()  # a handler answered with a number, and the kernel wants the processor
-    SLICE = auto()  # as many instructions as were asked for have run, or the IRQL was lowered
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """An exception: its vector, where, and for page faults what was accessed and how."""
-
-    vector: int
-    rip: int
-    address: int = 0
-    access: str = ""
 
 
 Handler = Callable[[int, int, int, int, int], Any]
@@ -106,6 +84,7 @@ class Cpu:
         self.trapping = False
         self._budget: int | None = None
         self._counter: Any = None
+        #: Whether what is translated counts its instructions, for :meth:`run`.
         self._counted = False
         self._reason: Stop | None = None
         self._asked = threading.Event()
@@ -118,6 +97,8 @@ class Cpu:
         self._error: BaseException | None = None
         self._stubs = base
         self._engine = uc.Uc(uc.UC_ARCH_X86, uc.UC_MODE_64)
+        # The first model that has SMAP; what cpuid says is ours.
+        self._engine.ctl_set_cpu_model(x86.UC_CPU_X86_BROADWELL)
         view = (ctypes.c_char * memory.size).from_buffer(memory.ram)
         self._engine.mem_map_ptr(0, memory.size, uc.UC_PROT_ALL, ctypes.addressof(view))
         self._view = view
@@ -140,6 +121,7 @@ class Cpu:
         self._nowhere = 0
         #: What takes pageable memory away at DISPATCH_LEVEL.
         self.veil = Veil(self)
+        self.watch = UserWatch(self, self._engine)
         self._unveil = False
         self._hook()
 
@@ -228,6 +210,9 @@ class Cpu:
             drop_counter(self._engine, self._nowhere)
             self.forget_exception()
             self.memory.code_gone = self._counter is not None
+        if count and not self._counted:
+            # What was translated before does not count; the engine sees to the other way.
+            self._engine.ctl_flush_tb()
         self._counted = count > 0
         if (self.irql > 1) is not self.veil.drawn:
             self.veil.sync()
@@ -294,6 +279,9 @@ class Cpu:
 
     def forget_exception(self) -> None:
         """The last exception is handled: the next is no double fault."""
+        if self.watch.armed:
+            self.watch.forget_exception()
+            return
         renew(self._engine, self._fresh)
         self.set_root(self.root)
 
@@ -405,6 +393,8 @@ class Cpu:
 
     def _on_interrupt(self, engine: Any, vector: int, _data: Any) -> None:
         rip = self._rip()
+        if self.watch.armed and self.watch.takes(vector, rip):
+            return
         if vector in (14, 8):
             address = engine.reg_read(x86.UC_X86_REG_CR2)
             if self.veil.hides_locked(address):

@@ -107,6 +107,8 @@ class Memory(PhysicalMemory):
         #: Called with each address that the kernel accesses on a driver's behalf, while the
         #: IRQL is raised: raises MemoryFault where pageable memory is.
         self.check: Callable[[int, str], None] | None = None
+        #: Called with address, size and whether it writes when user memory is accessed likewise.
+        self.watch: Callable[[int, int, bool], None] | None = None
 
     @property
     def high_water(self) -> int:
@@ -308,9 +310,7 @@ class Memory(PhysicalMemory):
         if self.check is not None:
             self.check(address, "read")
         number, offset = address >> PAGE_SHIFT, address & 0xFFF
-        page = self.pages.get(number) or self.space.pages.get(number)
-        if page is None:
-            raise MemoryFault(address)
+        page = self.pages.get(number) or self._user(address, size, write=False)
         if offset + size <= PAGE:
             start = page.physical + offset
             return self.ram[start : start + size]
@@ -318,10 +318,10 @@ class Memory(PhysicalMemory):
         parts = [self.ram[page.physical + offset : page.physical + PAGE]]
         at, left = address + first, size - first
         while left > 0:
-            page = self.page(at)
-            if page is None:
+            further = self.page(at)
+            if further is None:
                 raise MemoryFault(at)
-            parts.append(self.ram[page.physical : page.physical + min(left, PAGE)])
+            parts.append(self.ram[further.physical : further.physical + min(left, PAGE)])
             at += PAGE
             left -= PAGE
         return b"".join(parts)
@@ -335,7 +335,7 @@ class Memory(PhysicalMemory):
             self.check(address, "write")
         number, offset = address >> PAGE_SHIFT, address & 0xFFF
         size = len(data)
-        page = self.pages.get(number) or self.space.pages.get(number)
+        page: Page | None = self.pages.get(number) or self._user(address, size, write=True)
         if page is None or not page.write:
             raise MemoryFault(address, "write")
         if offset + size <= PAGE:
@@ -359,6 +359,15 @@ class Memory(PhysicalMemory):
             if self.dirty is not None:
                 self.dirty.add(start & ~0xFFF)
 
+    def _user(self, address: int, size: int, *, write: bool) -> Page:
+        """The page of an access that is not to the kernel's half."""
+        page = self.space.pages.get(address >> PAGE_SHIFT)
+        if page is None:
+            raise MemoryFault(address, "write" if write else "read")
+        if self.watch is not None:
+            self.watch(address, size, write)
+        return page
+
     def write_image(self, address: int, data: bytes) -> None:
         """Write without regard to protection: for the loader, before code can run."""
         for at in range(0, len(data), PAGE):
@@ -371,7 +380,7 @@ class Memory(PhysicalMemory):
 
     def u64(self, address: int) -> int:
         number, offset = address >> PAGE_SHIFT, address & 0xFFF
-        page = self.pages.get(number) or self.space.pages.get(number)
+        page = self.pages.get(number)
         if page is None or offset > PAGE - 8:
             return int.from_bytes(self.read(address, 8), "little")
         value: int = _U64.unpack_from(self.ram, page.physical + offset)[0]
@@ -391,7 +400,7 @@ class Memory(PhysicalMemory):
     def set_u64(self, address: int, value: int) -> None:
         value &= 0xFFFF_FFFF_FFFF_FFFF
         number, offset = address >> PAGE_SHIFT, address & 0xFFF
-        page = self.pages.get(number) or self.space.pages.get(number)
+        page = self.pages.get(number)
         if page is None or not page.write or offset > PAGE - 8:
             self.write(address, value.to_bytes(8, "little"))
             return
@@ -410,14 +419,14 @@ class Memory(PhysicalMemory):
 
     def _number(self, address: int, form: struct.Struct) -> Any:
         offset = address & 0xFFF
-        page = self.page(address)
+        page = self.pages.get(address >> PAGE_SHIFT)
         if page is None or offset + form.size > PAGE:
             return form.unpack(self.read(address, form.size))[0]
         return form.unpack_from(self.ram, page.physical + offset)[0]
 
     def _set_number(self, address: int, form: struct.Struct, value: int) -> None:
         offset = address & 0xFFF
-        page = self.page(address)
+        page = self.pages.get(address >> PAGE_SHIFT)
         if page is None or not page.write or offset + form.size > PAGE:
             self.write(address, form.pack(value))
             return
@@ -427,10 +436,11 @@ class Memory(PhysicalMemory):
 
     def try_read(self, address: int, size: int) -> bytes | None:
         """``size`` bytes, or None: for walking stacks, which must not raise."""
-        check, self.check = self.check, None
+        before = self.check, self.watch
+        self.check = self.watch = None
         try:
             return self.read(address, size)
         except MemoryFault:
             return None
         finally:
-            self.check = check
+            self.check, self.watch = before

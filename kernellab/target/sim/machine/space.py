@@ -45,14 +45,16 @@ class AddressSpace:
 class Within:
     """What :meth:`Memory.within` gives."""
 
-    __slots__ = ("_before", "_check", "_memory", "_space")
+    __slots__ = ("_before", "_memory", "_space")
 
     def __init__(self, memory: Memory, space: AddressSpace) -> None:
         self._memory, self._space = memory, space
-        self._before, self._check = memory.space, memory.check
+        self._before = memory.space, memory.check, memory.watch
 
     def __enter__(self) -> None:
-        self._memory.space, self._memory.check = self._space, None
+        memory = self._memory
+        memory.space, memory.check, memory.watch = self._space, None, None
 
     def __exit__(self, *_: object) -> None:
-        self._memory.space, self._memory.check = self._before, self._check
+        memory = self._memory
+        memory.space, memory.check, memory.watch = self._before

@@ -102,6 +102,11 @@ class Veil:
         self.lift()
         self._found_for = None
 
+    @property
+    def hides(self) -> bool:
+        """Whether anything is away now."""
+        return bool(self._hidden)
+
     def hides_locked(self, address: int) -> bool:
         """Whether a page fault is in memory that was hidden with the rest and must not be."""
         page = self._memory.page(address)

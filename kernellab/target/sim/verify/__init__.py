@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: In the order in which ``kernellab rules`` and the documentation list their rules.
 _MODULES: Final = """
-    pool_bounds pool_use disclosure irql lock kernel_stack too_long
+    pool_bounds pool_use disclosure user_memory irql lock kernel_stack too_long
     irp irp_use bad_argument format_string pnp
     leak_pool leak_io leak_mdl leak_memory leak_object leak_thread leak_work
 """.split()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -20,4 +21,5 @@ def machine() -> Iterator[Target]:
 @pytest.fixture
 def breaks(machine: Target, request: pytest.FixtureRequest) -> Check:
     """Runs a driver as the good and the bad one."""
-    return Check(machine, request.node.name.removeprefix("test_")[:40])
+    name = re.sub(r"\W+", "_", request.node.name.removeprefix("test_"))
+    return Check(machine, name[:60].rstrip("_"))
