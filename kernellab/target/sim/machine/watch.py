@@ -91,7 +91,7 @@ class UserWatch:
         return True
 
     def _find_pending(self, before: Any) -> int | None:
-        """Where a context says which exception is under way: -1 for none. See :meth:`forget_exception`."""
+        """Where a context says which exception is under way, -1 for none."""
         self._engine.reg_write(x86.UC_X86_REG_RIP, _NOWHERE)
         self._cpu.run()
         after = bytes(self._engine.context_save())
