@@ -15,6 +15,14 @@ LAB = r"HKLM\SOFTWARE\Lab"
 DROPPED = [f"{name} dropped" for name in ("process", "thread", "image", "registry", "handle")]
 
 
+RACE = SOURCE.with_name("notify_race.rs")
+
+
+@pytest.fixture(scope="module")
+def race() -> Path:
+    return build_text("race", RACE.read_text(encoding="utf-8")).sys
+
+
 @pytest.fixture(scope="module")
 def notify() -> Path:
     return build_text("notify", SOURCE.read_text(encoding="utf-8")).sys
@@ -76,3 +84,13 @@ def test_the_registry(notify: Path) -> None:
         assert target.violations == []
         lab["Locked"] = 1  # nobody refuses it any more
         assert lab["Locked"] == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_closure_is_dropped_when_it_runs_nowhere(race: Path, seed: int) -> None:
+    """Other threads cause notifications all the time; the driver's own assertions tell."""
+    with kernellab.connect("sim", seed=seed, processors=1 + seed) as target:
+        driver = target.load(race)
+        driver.unload()
+        assert driver.log.lines == ["called true"]
+        assert target.violations == []

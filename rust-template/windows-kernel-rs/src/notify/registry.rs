@@ -103,8 +103,8 @@ impl RegistryKey<'_> {
     /// function (wdm.h)".
     ///
     /// # Errors
-    /// [`Error::DEVICE_NOT_READY`] as long as registering is not complete,
-    /// [`Error::INSUFFICIENT_RESOURCES`].
+    /// [`Error::DEVICE_NOT_READY`] as long as registering is not complete, and when another thread
+    /// has begun to unregister; [`Error::INSUFFICIENT_RESOURCES`].
     #[track_caller]
     pub fn path(&self) -> Result<KeyPath> {
         assert_at_most(Irql::APC, "RegistryKey::path");
@@ -115,7 +115,7 @@ impl RegistryKey<'_> {
         let mut name = ptr::null_mut();
         // SAFETY: the cookie is the registration's, the object is a key that the kernel keeps
         // during the call; the identifier may be left out.
-        check(unsafe {
+        let status = check(unsafe {
             CmCallbackGetKeyObjectIDEx(
                 &raw const cookie,
                 self.object,
@@ -123,6 +123,10 @@ impl RegistryKey<'_> {
                 &raw mut name,
                 0,
             )
+        });
+        status.map_err(|error| match error {
+            Error::INVALID_PARAMETER => Error::DEVICE_NOT_READY, // the cookie is no longer valid
+            other => other,
         })?;
         NonNull::new(name).map(KeyPath).ok_or(Error::DEVICE_NOT_READY)
     }
