@@ -45,7 +45,7 @@ def target(toolchain: Toolchain, template: Path, tmp_path_factory: pytest.TempPa
 
 
 #: Each of the framework's features, which all work together.
-_FEATURES = ("--features", "windows-kernel-rs/zerocopy,windows-kernel-rs/log")
+_FEATURES = ("--all-features",)
 
 
 @pytest.mark.slow
