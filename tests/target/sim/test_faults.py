@@ -1,7 +1,7 @@
 """What a driver does wrong becomes the bug check that Windows would show, with its line.
 
-Codes and parameters: Microsoft's "Bug check code reference". Where a parameter is the address of
-a context, exception or trap record, the simulator passes 0 (docs/simulator.md).
+Codes and parameters: Microsoft's "Bug check code reference". For the address of a trap frame the
+simulator passes 0 (docs/simulator.md).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from kernellab.lab import Target
 
 SOURCE = Path(__file__).parent / "drivers" / "faults.rs"
 RUN = 0x222000
+STACKS = 0xFFFF_FA80_0000_0000
 NOWHERE = 0xFFFF_C123_4567_8000
 ACCESS_VIOLATION = 0xC000_0005
 TAG, OTHER = (int.from_bytes(text, "little") for text in (b"Test", b"Else"))
@@ -23,6 +24,7 @@ TAG, OTHER = (int.from_bytes(text, "little") for text in (b"Test", b"Else"))
 # What a parameter is that differs from build to build.
 RIP = "the address of the faulting instruction"
 BLOCK = "the address that the driver printed"
+RECORD = "the address of a record on the kernel stack"
 ANY = "any"
 
 Parameters = tuple[int | str | tuple[str, int], ...]
@@ -57,6 +59,9 @@ def check_parameters(driver: Driver, error: Bugcheck, wanted: Parameters) -> Non
     for position, (got, want) in enumerate(zip(error.parameters, wanted, strict=True), 1):
         if want == ANY:
             continue
+        if want == RECORD:
+            assert got >= STACKS and got % 16 == 0
+            continue
         if isinstance(want, tuple):
             want = known[want[0]] + want[1]
         elif isinstance(want, str):
@@ -67,16 +72,16 @@ def check_parameters(driver: Driver, error: Bugcheck, wanted: Parameters) -> Non
 #: Fault, marked line, code, name, parameters.
 FAULTS: list[tuple[str, str, int, str, Parameters]] = [
     # "Bug Check 0x3B: SYSTEM_SERVICE_EXCEPTION": exception, instruction, context record, 0.
-    ("null_read", "read", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, RIP, 0, 0)),
-    ("null_write", "write", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, RIP, 0, 0)),
-    ("null_jump", "jump", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, 0, 0, 0)),
-    ("user_read", "read", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, RIP, 0, 0)),
-    ("non_canonical", "read", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, RIP, 0, 0)),
-    ("divide_by_zero", "divide", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (0xC000_0094, RIP, 0, 0)),
+    ("null_read", "read", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, RIP, RECORD, 0)),
+    ("null_write", "write", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, RIP, RECORD, 0)),
+    ("null_jump", "jump", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, 0, RECORD, 0)),
+    ("user_read", "read", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, RIP, RECORD, 0)),
+    ("non_canonical", "read", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (ACCESS_VIOLATION, RIP, RECORD, 0)),
+    ("divide_by_zero", "divide", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (0xC000_0094, RIP, RECORD, 0)),
     ("invalid_opcode", "invalid_opcode", 0x3B, "SYSTEM_SERVICE_EXCEPTION",
-     (0xC000_001D, RIP, 0, 0)),
+     (0xC000_001D, RIP, RECORD, 0)),
     # An int3 without a debugger: STATUS_BREAKPOINT, which nothing handles.
-    ("breakpoint", "breakpoint", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (0x8000_0003, RIP, 0, 0)),
+    ("breakpoint", "breakpoint", 0x3B, "SYSTEM_SERVICE_EXCEPTION", (0x8000_0003, RIP, RECORD, 0)),
     # "Bug Check 0x139: KERNEL_SECURITY_CHECK_FAILURE": 3 is a corrupted LIST_ENTRY.
     ("fast_fail", "fast_fail", 0x139, "KERNEL_SECURITY_CHECK_FAILURE", (3, ANY, ANY, ANY)),
     # "Bug Check 0x50: PAGE_FAULT_IN_NONPAGED_AREA": address; 0 read, 2 write, 0x10 execute;
@@ -187,7 +192,9 @@ def test_in_driver_entry(target: Target, faults: Path, fault: str, line: str, st
     assert (error.code, error.name) == (0x7E, "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED")
     address, at = own_frame(error)
     assert at == marked(line)
-    assert error.parameters == (status, int(address, 16), 0, 0)
+    assert error.parameters[:2] == (status, int(address, 16))
+    record, context = error.parameters[2:]
+    assert STACKS <= record < context
     assert "DriverEntry" in [frame.function for frame in error.frames]
     assert error.driver.state == "bug check"
 

@@ -1,8 +1,8 @@
 """Bug checks: which one Windows raises for a fault, its parameters, and a sentence about it.
 
 Codes and parameters are those of Microsoft's pages "Bug Check 0x…: NAME" (Bug check code
-reference). Where Windows would pass the address of a context record, 0 is passed: the registers
-are in the event instead.
+reference). Of records whose address is one :mod:`.crash_records` writes the exception's and the
+context's; trap frames are not made, and 0 is passed for theirs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from kernellab.protocol import Frame, RelatedStack
 
 from ..machine.cpu import Fault
 from ..machine.memory import HIGHEST_USER, KERNEL_START, PAGE
+from . import crash_records
+from .exceptions import NONCONTINUABLE, Record
 
 if TYPE_CHECKING:
     from .execution import Context
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from .pool import Allocation
 
 _ACCESS_VIOLATION: Final = 0xC0000005
+_FAST_FAIL_STATUS: Final = 0xC0000409
+#: What the CPU tells as the address of one that no pointer can have.
+_NOWHERE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _EXCEPTIONS: Final = {
     0: (0xC0000094, "divided an integer by zero"),
     3: (0x80000003, "ran into a breakpoint, and no debugger is attached"),
@@ -109,28 +114,38 @@ def for_fault(k: Kernel, fault: Fault) -> BugCheck:
     if fault.vector == 0x29:
         reason = k.cpu.registers()["rcx"]
         what = _FAST_FAIL.get(reason, "its own data is corrupted")
+        found = Record(_FAST_FAIL_STATUS, NONCONTINUABLE, fault.rip, (reason,))
+        record, _ = crash_records.write(k, found, trapped=False)
         return BugCheck(
-            "KERNEL_SECURITY_CHECK_FAILURE",
-            reason,
+            *("KERNEL_SECURITY_CHECK_FAILURE", reason, 0, record),
             message=f"The driver stopped itself: {what} (fast-fail code {reason}).",
         )
     status, what = _EXCEPTIONS.get(fault.vector, (_ACCESS_VIOLATION, "raised an exception"))
-    return _unhandled(k, status, fault.rip, f"The driver {what}.")
+    parameters = (0, _NOWHERE) if status == _ACCESS_VIOLATION else ()
+    return _unhandled(k, Record(status, 0, fault.rip, parameters), f"The driver {what}.")
 
 
-def for_status(k: Kernel, status: int, message: str) -> BugCheck:
+def for_status(
+    k: Kernel, status: int, message: str, *, flags: int = 1, parameters: tuple[int, ...] = ()
+) -> BugCheck:
     """The bug check for an exception that a routine raised and that nothing handled."""
     rip = k.memory.u64(k.flow.trap_rsp)
-    return _unhandled(k, status, rip, message)
+    record = Record(status & 0xFFFFFFFF, flags, rip, parameters)
+    return _unhandled(k, record, message, trapped=True)
 
 
-def _unhandled(k: Kernel, status: int, rip: int, message: str) -> BugCheck:
+def _unhandled(k: Kernel, found: Record, message: str, *, trapped: bool = False) -> BugCheck:
     """An exception that nobody handles: which bug check depends on whose thread it is in."""
+    status, rip = found.status, found.address
     if k.cpu.irql >= 2:
-        return BugCheck("KMODE_EXCEPTION_NOT_HANDLED", status, rip, 0, 0, message=message)
+        first, second = (*found.parameters, 0, 0)[:2]
+        name = "KMODE_EXCEPTION_NOT_HANDLED"
+        return BugCheck(name, status, rip, first, second, message=message)
+    record, context = crash_records.write(k, found, trapped=trapped)
     if k.in_system_service:
-        return BugCheck("SYSTEM_SERVICE_EXCEPTION", status, rip, 0, 0, message=message)
-    return BugCheck("SYSTEM_THREAD_EXCEPTION_NOT_HANDLED", status, rip, 0, 0, message=message)
+        return BugCheck("SYSTEM_SERVICE_EXCEPTION", status, rip, context, 0, message=message)
+    name = "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED"
+    return BugCheck(name, status, rip, record, context, message=message)
 
 
 def _pageable(k: Kernel, address: int) -> str:
@@ -166,6 +181,7 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
     address, access, rip = fault.address, fault.access, fault.rip
     verb = {"read": "read", "write": "wrote to", "execute": "jumped to"}[access]
     page = k.memory.page(address)
+    violation = Record(_ACCESS_VIOLATION, 0, rip, (_IRQL_OP[access], address))
     if k.flow.in_guard(address):
         return BugCheck(
             "UNEXPECTED_KERNEL_MODE_TRAP",
@@ -206,7 +222,7 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
         )
     if page is not None and page.user and access == "write":
         message = f"The driver wrote to {address:#x}, which is read-only memory of a program."
-        return _unhandled(k, _ACCESS_VIOLATION, rip, message)
+        return _unhandled(k, violation, message)
     if page is not None and access == "write":
         return BugCheck(
             *("ATTEMPTED_WRITE_TO_READONLY_MEMORY", address, k.memory.entry(address)),
@@ -244,7 +260,7 @@ def _page_fault(k: Kernel, fault: Fault) -> BugCheck:
             message = f"The driver {verb} {where}: a null pointer was used."
         else:
             message = f"The driver {verb} {where}, where no memory is mapped."
-        return _unhandled(k, _ACCESS_VIOLATION, rip, message)
+        return _unhandled(k, violation, message)
     return BugCheck(
         "PAGE_FAULT_IN_NONPAGED_AREA",
         *(address, _SINCE_VISTA_OP[access], rip),

@@ -315,7 +315,9 @@ class Kernel:
             check.report = self.report(check, trapped=True)
             raise check from error
         except RaisedStatus as error:
-            check = bugcheck.for_status(self, error.status, str(error))
+            check = bugcheck.for_status(
+                *(self, error.status, str(error)), flags=error.flags, parameters=error.parameters
+            )
             check.report = self.report(check, trapped=True)
             raise check from error
         except BugCheck as check:
