@@ -33,8 +33,8 @@ from .fields import raw as _bytes
 from .fields import rules as _rules
 from .fields import seconds as _number
 from .fields import text as _text
+from .kernel import crash, unload_pending
 from .kernel import driver as drivers
-from .kernel import unload_pending
 from .kernel.bugcheck import BugCheck, Report
 from .kernel.crash_dump import crash_dump
 from .kernel.driver import NtFailure
@@ -196,12 +196,11 @@ class Endpoint:
         try:
             return action(k)
         except BugCheck as check:
-            self._stopped = f"{check.name} ({check.code:#x})"
-            self._report = check.report
-            if check.report is not None:
-                self._out.event("bugcheck", check.report.fields())
-            raise _Failed("bugcheck", str(check)) from None
+            raise self._crashed(check) from None
         except Stopped as stopped:
+            limit = stopped.why == "asked" and self._why != "interrupted"
+            if limit and (ahead := crash.endless(k)) is not None:
+                raise self._crashed(ahead) from None
             raise self._stop(stopped, seconds, budget) from None
         except Stuck as stuck:
             raise self._stuck(stuck) from None
@@ -210,6 +209,13 @@ class Endpoint:
             self._busy = False
             k.cpu.clear()
             k.cpu.budget = None
+
+    def _crashed(self, check: BugCheck) -> _Failed:
+        self._stopped = f"{check.name} ({check.code:#x})"
+        self._report = check.report
+        if check.report is not None:
+            self._out.event("bugcheck", check.report.fields())
+        return _Failed("bugcheck", str(check))
 
     def _stuck(self, stuck: Stuck) -> _Failed:
         k = self._kernel

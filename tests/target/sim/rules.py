@@ -212,13 +212,14 @@ class Check:
         code: int = 0x222000,
         given: bytes = b"",
         room: int = 0,
+        timeout: float | None = None,
     ) -> KernelLabError | None:
         target = self.target
         target.reboot()
         target.drivers.clear()
         target.violations.clear()
         try:
-            driver = target.load(built.sys, name=name)
+            driver = target.load(built.sys, name=name, timeout=timeout)
             if device:
                 with target.open(r"\\.\Rule") as handle:
                     handle.ioctl(code, given, out_size=room)

@@ -70,7 +70,7 @@ def test_budget_is_over_with_its_request(target: Target, faults: Path) -> None:
     assert len(driver.log.lines) == 300
 
 
-@pytest.mark.parametrize("fault", ["spin", "spin_at_dispatch", "print_for_ever"])
+@pytest.mark.parametrize("fault", ["spin", "print_for_ever"])
 def test_time_limit_stops_a_dispatch_routine(target: Target, faults: Path, fault: str) -> None:
     driver = target.load(faults)
     device = target.open(r"\\.\Faults")
@@ -88,6 +88,17 @@ def test_time_limit_stops_a_dispatch_routine(target: Target, faults: Path, fault
         working.ioctl(RUN, b"nothing")
     again.unload()
     assert target.violations == []
+
+
+def test_a_loop_at_dispatch_level_is_0x133(target: Target, faults: Path) -> None:
+    """ "Bug Check 0x133: DPC_WATCHDOG_VIOLATION", 1: also where it makes no calls."""
+    target.load(faults)
+    device = target.open(r"\\.\Faults")
+    with pytest.raises(Bugcheck, match="makes no call and comes to no end") as info:
+        device.ioctl(RUN, b"spin_at_dispatch", timeout=0.2)
+    assert info.value.name == "DPC_WATCHDOG_VIOLATION"
+    assert list(info.value.parameters) == [1, 0x1E00, 0, 0]
+    assert marked("spin") in [f.line for f in info.value.frames if f.file == SOURCE.name]
 
 
 def test_time_limit_of_the_next_request_is_its_own(target: Target, faults: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
+from . import watchdog
 from .bugcheck import BugCheck
 from .execution import Call, Flow, GuestFault, Outcome, RaisedStatus, Steps, Stopped
 from .structs import Struct, const, place, size_of
@@ -46,6 +47,15 @@ def run_callbacks(k: Kernel) -> None:
     except (BugCheck, GuestFault, RaisedStatus, Stopped, MemoryError):
         # Windows gives up on the rest too when a callback faults.
         return
+
+
+def endless(k: Kernel) -> BugCheck | None:
+    """The bug check that code which the time limit stopped was on its way to, if one."""
+    check = watchdog.endless(k)
+    if check is not None:
+        check.report = k.report(check, trapped=False)
+        run_callbacks(k)
+    return check
 
 
 def _activity(k: Kernel, records: list[Registration]) -> Steps:

@@ -198,6 +198,11 @@ class Flow:
         """Whether nothing is left to run on it."""
         return not self.levels
 
+    @property
+    def in_guest(self) -> bool:
+        """Whether guest code is what goes on next, rather than an activity."""
+        return self.current and not (self._sending or self.ended or self.spin or self.wait)
+
     def wake(self, value: Any) -> None:
         """The wait is over; its activity gets ``value``. The scheduler makes it run."""
         self.wait = None

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from . import watchdog
 from .alarm import Alarm
 from .bugcheck import BugCheck
 from .dpc_queues import DpcQueues
@@ -48,11 +49,6 @@ _INSTRUCTIONS_A_UNIT: Final = 100
 #: How long :meth:`Scheduler.settle` lets what can run go on, units: 1 ms.
 _SETTLE: Final = 10_000
 NEVER: Final = 1 << 62
-
-#: A clock tick, units; how many of them a DPC, and DISPATCH_LEVEL, may last: what Windows has.
-_TICK: Final = 156_250
-_DPC_TICKS: Final = 0x500
-_RAISED_TICKS: Final = 0x1E00
 
 
 class Stuck(Exception):
@@ -391,7 +387,7 @@ class Scheduler:
         self._give_cpu(flow, spinning[0])
         # Parameters as in "Bug Check 0x133: DPC_WATCHDOG_VIOLATION", 1: all time at DISPATCH_LEVEL.
         return BugCheck(
-            *("DPC_WATCHDOG_VIOLATION", 1, _RAISED_TICKS),
+            *("DPC_WATCHDOG_VIOLATION", 1, watchdog.RAISED_TICKS),
             message=f"The processor waits for ever for {flow.spin.why}.",
         )
 
@@ -403,21 +399,7 @@ class Scheduler:
 
     def check_watchdog(self) -> None:
         """Bug check 0x133 where a DPC, or a raised IRQL, lasts as long as Windows allows."""
-        p, now = self.current, self._k.now
-        if p.in_dpc:
-            ticks = (now - p.dpc_at) // _TICK
-            if ticks > _DPC_TICKS:
-                raise BugCheck(
-                    *("DPC_WATCHDOG_VIOLATION", 0, _DPC_TICKS + 1, _DPC_TICKS),
-                    message=f"A DPC runs for {ticks * _TICK // 10_000_000} seconds already: "
-                    "nothing else can run on its processor.",
-                )
-        elif self._k.cpu.irql >= DISPATCH_LEVEL and now - p.raised_at > _RAISED_TICKS * _TICK:
-            raise BugCheck(
-                *("DPC_WATCHDOG_VIOLATION", 1, _RAISED_TICKS),
-                message=f"The IRQL is {self._k.cpu.irql} for two minutes already: nothing else can "
-                "run on this processor.",
-            )
+        watchdog.check(self._k)
 
     # -- DPCs -----------------------------------------------------------------------------------
 

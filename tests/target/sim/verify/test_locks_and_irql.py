@@ -180,6 +180,24 @@ def test_watchdog(breaks: Check) -> None:
     assert found.line() in [f.line for f in event.frames]
 
 
+def test_watchdog_of_a_loop_without_calls(breaks: Check) -> None:
+    """ "Bug Check 0x133", 0: the time limit finds it, since no virtual time passes."""
+    found = breaks(
+        "KeInitializeDpc(dpc(), Some(routine), null_mut());"
+        "KeInsertQueueDpc(dpc(), null_mut(), null_mut());",
+        extra=DPC.replace(
+            "BODY",
+            "for n in 0..1000u32 { core::hint::black_box(n); }\n"
+            "while bad() { core::hint::spin_loop(); } // @bad\n",
+        ),
+        timeout=0.5,
+    )
+    event = found.target.bugcheck
+    assert event is not None and event.name == "DPC_WATCHDOG_VIOLATION"
+    assert [int(p, 16) for p in event.parameters] == [0, 0x501, 0x500, 0]
+    assert found.line() in [f.line for f in event.frames]
+
+
 def test_watchdog_of_a_raised_irql(breaks: Check) -> None:
     """ "Bug Check 0x133", 1: two minutes at DISPATCH_LEVEL."""
     found = breaks(
