@@ -94,3 +94,41 @@ def test_a_closure_is_dropped_when_it_runs_nowhere(race: Path, seed: int) -> Non
         driver.unload()
         assert driver.log.lines == ["called true"]
         assert target.violations == []
+
+
+FORGOTTEN = """
+use windows_kernel_rs::notify::{ProcessEvent, ProcessNotify, RegistryNotify, ThreadNotify};
+use windows_kernel_rs::prelude::*;
+
+struct Module;
+
+impl KernelModule for Module {
+    fn init(driver: Driver, _: &str) -> Result<Self, Error> {
+        core::mem::forget(ProcessNotify::try_new(|event| {
+            let new = matches!(event, ProcessEvent::Create(_));
+            if new { Err(Error::ACCESS_DENIED) } else { Ok(()) }
+        })?);
+        core::mem::forget(RegistryNotify::try_new(&driver, "380012", |_| Ok(()))?);
+        drop(ThreadNotify::try_new(|_| ())?);
+        Ok(Module)
+    }
+
+    fn cleanup(&mut self, _: Driver) {}
+}
+
+kernel_module!(Module);
+"""
+
+
+def test_what_is_forgotten_is_reported_and_keeps_the_image() -> None:
+    """A leak is no way to have code called that is gone: the driver object stays referenced."""
+    with kernellab.connect("sim") as target:
+        driver = target.load(build_text("forgotten", "#![forbid(unsafe_code)]" + FORGOTTEN).sys)
+        with pytest.raises(NtStatusError, match="STATUS_ACCESS_DENIED"):
+            target.spawn("notepad.exe")
+        driver.unload()
+        reports = [(report.rule, report.message) for report in target.violations]
+        assert {rule for rule, _ in reports} == {"leak-callback", "leak-pool", "leak-reference"}
+        kept = "2 references to the driver forgotten were not given back"
+        assert ("leak-reference", kept) in reports
+        target.spawn("notepad.exe").exit()

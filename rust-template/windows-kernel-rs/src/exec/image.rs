@@ -11,13 +11,14 @@ use crate::ob::ObjectRef;
 /// for a dispatch routine, a thread or a work item) has one as well.
 ///
 /// WDK: "ObReferenceObject macro (wdm.h)"; "IoCreateSystemThread function (wdm.h)" does the same.
-pub(super) struct ImageHold {
+#[derive(Debug)]
+pub(crate) struct ImageHold {
     _driver: ObjectRef<Driver>,
 }
 
 impl ImageHold {
     /// IRQL <= DISPATCH. Fails where the driver object is not known, see [`module::object`].
-    pub(super) fn try_new() -> Result<Self> {
+    pub(crate) fn try_new() -> Result<Self> {
         let driver = module::object()?;
         // SAFETY: the object lives as long as code of the driver runs.
         let driver = unsafe { ObjectRef::reference(driver.as_ptr().cast()) };

@@ -23,7 +23,7 @@
 //! change is behind a lock or an atomic.
 
 pub mod dpc;
-mod image;
+pub(crate) mod image;
 pub mod processor;
 pub mod stop;
 pub mod thread;

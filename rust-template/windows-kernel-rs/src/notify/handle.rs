@@ -15,6 +15,7 @@ use windows_kernel_sys::{
 
 use super::thin;
 use crate::error::{Error, Result, check};
+use crate::exec::image::ImageHold;
 use crate::irql::{Irql, assert_at_most};
 use crate::mem::try_box;
 use crate::process::{ProcessId, ThreadId};
@@ -118,6 +119,8 @@ pub struct HandleNotify {
     registration: NonNull<c_void>,
     // From a box; the kernel has the address.
     callback: NonNull<Callback>,
+    // A registration that was forgotten does not outlive the code that it calls.
+    _hold: ImageHold,
 }
 
 // SAFETY: the closure is `Send` and `Sync`, and is only dropped here.
@@ -139,6 +142,7 @@ impl HandleNotify {
         F: Fn(&mut HandleRequest<'_>) + Send + Sync + 'static,
     {
         assert_at_most(Irql::APC, "HandleNotify::try_new");
+        let hold = ImageHold::try_new()?;
         let callback = Box::into_raw(thin::<Callback>(try_box(callback)?)?);
         let entry = |kind| OB_OPERATION_REGISTRATION {
             ObjectType: kind,
@@ -168,7 +172,7 @@ impl HandleNotify {
         let made = status.and_then(check).and_then(|_| {
             let registration = NonNull::new(registration).ok_or(Error::INTERNAL_ERROR)?;
             let callback = NonNull::new(callback).ok_or(Error::INTERNAL_ERROR)?;
-            Ok(HandleNotify { registration, callback })
+            Ok(HandleNotify { registration, callback, _hold: hold })
         });
         if made.is_err() {
             // SAFETY: from a box; it was not registered.

@@ -12,6 +12,7 @@ use windows_kernel_sys::{
 use super::slots::Slots;
 use super::thin;
 use crate::error::{Result, check};
+use crate::exec::image::ImageHold;
 use crate::irql::{Irql, assert_at_most};
 use crate::mem::try_box;
 use crate::process::ProcessId;
@@ -90,6 +91,8 @@ impl Image<'_> {
 #[must_use = "dropping it unregisters the closure"]
 pub struct ImageNotify {
     index: usize,
+    // A registration that was forgotten does not outlive the code that it calls.
+    _hold: ImageHold,
 }
 
 impl ImageNotify {
@@ -104,11 +107,12 @@ impl ImageNotify {
         F: Fn(&Image<'_>) + Send + Sync + 'static,
     {
         assert_at_most(Irql::PASSIVE, "ImageNotify::try_new");
+        let hold = ImageHold::try_new()?;
         let index = SLOTS.put(thin::<Callback>(try_box(callback)?)?)?;
         // SAFETY: the routine has the signature that is wanted; its place is filled until it was
         // unregistered.
         match check(unsafe { PsSetLoadImageNotifyRoutine(routine(index)) }) {
-            Ok(_) => Ok(ImageNotify { index }),
+            Ok(_) => Ok(ImageNotify { index, _hold: hold }),
             Err(error) => {
                 // SAFETY: it was not registered.
                 drop(unsafe { SLOTS.take(index) });

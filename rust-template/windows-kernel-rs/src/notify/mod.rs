@@ -11,7 +11,8 @@
 //! Each is a value: making it registers a closure, dropping it unregisters the closure, waits until
 //! it runs nowhere any more, and drops what it owns. So keep the value in the module. The closure
 //! is called by several threads at the same time, hence `Fn`, `Send` and `Sync`; it must not drop
-//! its own registration, which would wait for itself for ever.
+//! its own registration, which would wait for itself for ever. One that is forgotten
+//! ([`core::mem::forget`]) keeps the driver's image in memory until the next boot.
 //!
 //! Windows limits how many drivers can be told; one driver has [`MAX`] places each for processes,
 //! threads and images, whose routines get no context from the kernel.

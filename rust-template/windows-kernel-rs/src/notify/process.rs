@@ -14,6 +14,7 @@ use super::thin;
 #[allow(unused_imports, reason = "for the documentation")]
 use crate::error::Error;
 use crate::error::{Result, check};
+use crate::exec::image::ImageHold;
 use crate::irql::{Irql, assert_at_most};
 use crate::mem::try_box;
 use crate::process::{Process, ProcessId, ThreadId};
@@ -99,6 +100,8 @@ impl NewProcess<'_> {
 #[must_use = "dropping it unregisters the closure"]
 pub struct ProcessNotify {
     index: usize,
+    // A registration that was forgotten does not outlive the code that it calls.
+    _hold: ImageHold,
 }
 
 impl ProcessNotify {
@@ -114,11 +117,12 @@ impl ProcessNotify {
         F: Fn(&ProcessEvent<'_>) -> Result<()> + Send + Sync + 'static,
     {
         assert_at_most(Irql::PASSIVE, "ProcessNotify::try_new");
+        let hold = ImageHold::try_new()?;
         let index = SLOTS.put(thin::<Callback>(try_box(callback)?)?)?;
         // SAFETY: the routine has the signature that is wanted; its place is filled until it was
         // unregistered.
         match check(unsafe { PsSetCreateProcessNotifyRoutineEx(routine(index), 0) }) {
-            Ok(_) => Ok(ProcessNotify { index }),
+            Ok(_) => Ok(ProcessNotify { index, _hold: hold }),
             Err(error) => {
                 // SAFETY: it was not registered.
                 drop(unsafe { SLOTS.take(index) });

@@ -17,6 +17,7 @@ use windows_kernel_sys::{
 
 use super::thin;
 use crate::error::{Error, Result, check};
+use crate::exec::image::ImageHold;
 use crate::irql::{Irql, assert_at_most};
 use crate::mem::try_box;
 use crate::module::Driver;
@@ -177,6 +178,8 @@ impl Drop for KeyPath {
 pub struct RegistryNotify {
     // From a box; the kernel has the address.
     context: NonNull<Context>,
+    // A registration that was forgotten does not outlive the code that it calls.
+    _hold: ImageHold,
 }
 
 // SAFETY: the closure is `Send` and `Sync`, and the context is only dropped here.
@@ -197,12 +200,13 @@ impl RegistryNotify {
         F: Fn(&RegistryEvent<'_>) -> Result<()> + Send + Sync + 'static,
     {
         assert_at_most(Irql::APC, "RegistryNotify::try_new");
+        let hold = ImageHold::try_new()?;
         let callback: Callback = try_box(callback)?;
         let context =
             NonNull::from(Box::leak(thin(Context { cookie: AtomicI64::new(0), callback })?));
         // From here on, dropping `this` takes the context back; the cookie says if unregistering
         // is needed.
-        let this = RegistryNotify { context };
+        let this = RegistryNotify { context, _hold: hold };
         let status = altitude.with_unicode(|altitude| {
             // SAFETY: the routine has the signature that is wanted, and its context lives until
             // it was unregistered; the cookie may be written.

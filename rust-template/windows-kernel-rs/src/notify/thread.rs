@@ -10,6 +10,7 @@ use windows_kernel_sys::{
 use super::slots::Slots;
 use super::thin;
 use crate::error::{Result, check};
+use crate::exec::image::ImageHold;
 use crate::irql::{Irql, assert_at_most};
 use crate::mem::try_box;
 use crate::process::{ProcessId, ThreadId};
@@ -54,6 +55,8 @@ pub enum ThreadEvent {
 #[must_use = "dropping it unregisters the closure"]
 pub struct ThreadNotify {
     index: usize,
+    // A registration that was forgotten does not outlive the code that it calls.
+    _hold: ImageHold,
 }
 
 impl ThreadNotify {
@@ -68,11 +71,12 @@ impl ThreadNotify {
         F: Fn(&ThreadEvent) + Send + Sync + 'static,
     {
         assert_at_most(Irql::PASSIVE, "ThreadNotify::try_new");
+        let hold = ImageHold::try_new()?;
         let index = SLOTS.put(thin::<Callback>(try_box(callback)?)?)?;
         // SAFETY: the routine has the signature that is wanted; its place is filled until it was
         // unregistered.
         match check(unsafe { PsSetCreateThreadNotifyRoutine(routine(index)) }) {
-            Ok(_) => Ok(ThreadNotify { index }),
+            Ok(_) => Ok(ThreadNotify { index, _hold: hold }),
             Err(error) => {
                 // SAFETY: it was not registered.
                 drop(unsafe { SLOTS.take(index) });
