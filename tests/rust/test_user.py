@@ -12,8 +12,8 @@ from kernellab.errors import BuildError, NtStatusError
 from kernellab.sources import build_text
 
 SOURCE = Path(__file__).parent / "drivers" / "user.rs"
-ECHO, TWICE, PEEK, POKE, ADD, WHERE, ELSEWHERE = (
-    0x80002003, 0x80002007, 0x80002008, 0x8000200C, 0x80002013, 0x80002017, 0x8000201B
+ECHO, TWICE, PEEK, POKE, ADD, WHERE, ELSEWHERE, PAST_END = (
+    0x80002003, 0x80002007, 0x80002008, 0x8000200C, 0x80002013, 0x80002017, 0x8000201B, 0x8000201F
 )  # fmt: skip
 PROBE_LIMIT = 0x7FFF_FFFF_0000
 
@@ -95,14 +95,27 @@ def test_bad_pointers_are_errors(user: Path) -> None:
         assert target.violations == []
 
 
+def test_memory_that_was_freed(user: Path) -> None:
+    with kernellab.connect("sim") as target:
+        driver = target.load(user)
+        with target.open(r"\\.\User") as device:
+            (address,) = struct.unpack("<Q", device.ioctl(WHERE, out_size=8))
+            freed = struct.pack("<QQ", address, 8)
+            _fails("STATUS_ACCESS_VIOLATION", device, PEEK, freed)
+            _fails("STATUS_ACCESS_VIOLATION", device, POKE, freed)
+        driver.unload()
+        assert target.violations == []
+
+
 def test_a_range_that_ends_before_it_should(user: Path) -> None:
     """What is there is read; the copy that meets the end fails, and nothing else does."""
     with kernellab.connect("sim") as target:
         driver = target.load(user)
         with target.open(r"\\.\User") as device:
-            (address,) = struct.unpack("<Q", device.ioctl(WHERE, out_size=8))
-            _fails("STATUS_ACCESS_VIOLATION", device, PEEK, struct.pack("<QQ", address, 1 << 40))
+            _fails("STATUS_ACCESS_VIOLATION", device, PAST_END, b"", 8)
         driver.unload()
-        assert len(driver.log.lines) == 1
-        assert driver.log.lines[0].endswith(" were there")
+        assert driver.log.lines == [
+            "Err(STATUS_ACCESS_VIOLATION (0xC0000005)), copied 8",
+            "8 were there",
+        ]
         assert target.violations == []

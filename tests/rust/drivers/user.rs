@@ -22,6 +22,7 @@ const POKE: IoctlCode<Range> = IoctlCode::buffered(0x8000, 0x803, Access::Any);
 const ADD: IoctlCode<[u32; 2], u32> = IoctlCode::new(0x8000, 0x804, Method::Neither, Access::Any);
 const WHERE: IoctlCode = IoctlCode::new(0x8000, 0x805, Method::Neither, Access::Any);
 const ELSEWHERE: IoctlCode = IoctlCode::new(0x8000, 0x806, Method::Neither, Access::Any);
+const PAST_END: IoctlCode = IoctlCode::new(0x8000, 0x807, Method::Neither, Access::Any);
 
 struct User;
 
@@ -43,9 +44,9 @@ fn peek(request: &Request<Ioctl>, range: &Range) -> Result<usize> {
     let len = usize::try_from(range.len)?;
     let mut from = request.user_slice(range.address, len)?.reader();
     let mut sum = 0;
-    let mut piece = [0; 256];
+    let mut piece = [0; 4];
     while from.remaining() > 0 {
-        let piece = &mut piece[..from.remaining().min(256)];
+        let piece = &mut piece[..from.remaining().min(4)];
         from.read(piece).inspect_err(|_| println!("{} were there", len - from.remaining()))?;
         sum += piece.iter().map(|byte| usize::from(*byte)).sum::<usize>();
     }
@@ -125,6 +126,15 @@ impl Operations for User {
             })
             .take(ELSEWHERE, |request| {
                 done(request, |request| read_elsewhere(request.user_input()?));
+            })
+            .take(PAST_END, |request| {
+                done(request, |request| {
+                    let address = request.user_output()?.address() as u64;
+                    let mut whole = [9; 64];
+                    let read = request.user_slice(address, 64)?.reader().read(&mut whole);
+                    println!("{read:?}, copied {}", whole.iter().filter(|&&byte| byte != 9).count());
+                    peek(request, &Range { address, len: 64 })
+                });
             })
             .end();
     }
