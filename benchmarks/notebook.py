@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kernellab.build import find_toolchain
 from kernellab.build.workspace import environment
-from kernellab.crate import write_crate
+from kernellab.crate import write_crate, write_plain
 
 from .harness import HELLO, Row, evaluate, execute, jupyter_kernel
 
@@ -48,7 +48,7 @@ def _edits(runs: int) -> tuple[list[float], list[float], list[float], list[float
             cell = f"%%rustdriver hello\n{source}"
             sent, done = execute(client, cell)
             seen = float(evaluate(client, "hello.first_line_at"))
-            (root / "cell").write_text("#![no_std]\n" + source, encoding="utf-8")
+            (root / "src" / "lib.rs").write_text("#![no_std]\n" + source, encoding="utf-8")
             start = time.perf_counter()
             subprocess.run(command, cwd=root, env=variables, check=True, capture_output=True)
             bare = time.perf_counter() - start
@@ -63,7 +63,7 @@ def _edits(runs: int) -> tuple[list[float], list[float], list[float], list[float
 
 def _bare_cargo(root: Path, number: int) -> tuple[list[str], dict[str, str]]:
     """The crate of the same cell on disk, and the command that builds it without kernellab."""
-    write_crate("hello", "\n" + HELLO.replace("NUMBER", str(number)), root=root)
+    write_plain(write_crate("hello", "\n" + HELLO.replace("NUMBER", str(number))), root)
     toolchain = find_toolchain()
     command = [str(toolchain.cargo), "build", "--lib", "--quiet", "--offline"]
     return command, environment(root, toolchain)

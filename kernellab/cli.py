@@ -1,4 +1,4 @@
-"""The command line: ``kernellab setup | doctor | build | run | targets | exports | rules``.
+"""The command line: ``kernellab setup | doctor | new | build | run | export | …``.
 
 Exit codes: 0 fine; 1 the build failed; 2 usage; 3 DriverEntry returned a failure; 4 bug check;
 5 a verifier rule was broken; 6 time ran out; 7 the target could not be reached, was lost or
@@ -76,6 +76,15 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run)
     run.add_argument("source", metavar="SRC", type=Path, help=source + ", or a ready .sys")
     add_options(run, RUN)
+    new = add("new", _new)
+    new.add_argument("name", metavar="NAME", help="the driver's name, and its folder's")
+    new.add_argument("--path", type=Path, metavar="DIR", help="the folder to write (NAME)")
+    export = add("export", _export)
+    export.add_argument("notebook", metavar="NOTEBOOK", type=Path, help="an .ipynb file")
+    export.add_argument("names", metavar="DRIVER", nargs="*", help="which drivers (all)")
+    export.add_argument(
+        *("--output", "-o"), type=Path, metavar="DIR", help="where to (a folder named as it)"
+    )
     add("targets", _targets)
     exports = add("exports", _exports)
     exports.add_argument(
@@ -183,6 +192,26 @@ def _rules(given: argparse.Namespace) -> int:
 
     for rule in registry.get(given.target).rules():
         print(f"{rule.name:24}  {rule.summary}")
+    return 0
+
+
+def _new(given: argparse.Namespace) -> int:
+    """Write a new driver as a plain crate: NAME/ with everything it needs."""
+    from .authoring import new_crate
+
+    place = new_crate(given.name, given.path)
+    print(f"{place}: the driver is in {Path('src') / 'lib.rs'}; `kernellab run {place}` runs it")
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    """Turn the drivers of a notebook into plain crates, which plain cargo builds alike."""
+    from .authoring import export_notebook
+
+    for driver, place in export_notebook(given.notebook, given.output, given.names):
+        files = 1 + len(driver.modules)
+        what = "1 file" if files == 1 else f"{files} files"
+        print(f"{place}: {driver.name}, from code cell {driver.cell}, {what}")
     return 0
 
 

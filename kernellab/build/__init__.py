@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cargo import build, build_folder, warm
+    from .cargo import build, build_folder, chosen_versions, warm
     from .diagnostics import Diagnostic, Suggestion
     from .doctor import Check, diagnose
     from .install import setup
@@ -23,6 +23,7 @@ __all__ = [
     "Toolchain",
     "build",
     "build_folder",
+    "chosen_versions",
     "diagnose",
     "find_toolchain",
     "setup",
@@ -37,6 +38,7 @@ _HOMES = {
     "Toolchain": "toolchain",
     "build": "cargo",
     "build_folder": "cargo",
+    "chosen_versions": "cargo",
     "diagnose": "doctor",
     "find_toolchain": "toolchain",
     "setup": "install",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import BuildError
+from ..errors import BuildError, ToolchainError
 from . import cache, image, linker_map, process, store, sysroot, workspace
 from .cache import Progress
 from .diagnostics import Diagnostic, from_compiler
@@ -62,6 +62,15 @@ def build(
         except process.Cancelled:
             raise BuildError(f"the build of {crate.name} was stopped") from None
     return dataclasses.replace(found, seconds=time.perf_counter() - begin)
+
+
+def chosen_versions(crate: CrateLike) -> str:
+    """The text of the Cargo.lock that ``crate`` was last built with; empty where it never was."""
+    try:
+        saved = workspace.saved_lock(workspace.place_for(crate, find_toolchain()), crate)
+        return saved.read_text(encoding="utf-8")
+    except (OSError, ToolchainError):
+        return ""
 
 
 def warm(

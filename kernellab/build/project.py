@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..errors import UsageError
+
+#: A file's name without a folder.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +21,8 @@ class Project:
     """A crate's folder as Cargo sees it.
 
     ``workspace`` is the folder that rustc's paths are relative to; ``source`` the library's
-    root file and ``shown`` what messages call it; ``remapped`` the beginnings of paths that
-    are taken off in messages and symbols; ``dependencies`` the names of its registry crates.
+    root file and ``shown`` what messages call it; ``remapped`` the beginnings of paths and
+    what stands for them in messages and symbols; ``dependencies`` the names of its registry crates.
     """
 
     name: str
@@ -26,7 +30,7 @@ class Project:
     workspace: Path
     source: Path
     shown: str
-    remapped: tuple[str, ...]
+    remapped: tuple[tuple[str, str], ...]
     dependencies: tuple[str, ...]
 
 
@@ -46,6 +50,12 @@ def open_project(folder: Path) -> Project:
     workspace = _workspace(folder, manifest)
     below = source.parent.relative_to(workspace)
     prefix = "" if below == Path() else f"{below}{os.sep}"
+    remapped = [(str(workspace), "")]
+    if prefix:
+        remapped.append((prefix, ""))
+    shown = _shown(package) or source.name
+    if shown != source.name:
+        remapped.append((f"{prefix}{source.name}", shown))
     found = [
         name
         for key in ("dependencies", "build-dependencies")
@@ -57,10 +67,18 @@ def open_project(folder: Path) -> Project:
         folder=folder,
         workspace=workspace,
         source=source,
-        shown=source.name,
-        remapped=(str(workspace), *([prefix] if prefix else [])),
+        shown=shown,
+        remapped=tuple(remapped),
         dependencies=tuple(found),
     )
+
+
+def _shown(package: Mapping[str, Any]) -> str:
+    """What the crate itself says that its source is called: one from a notebook does."""
+    table = package.get("metadata", {})
+    table = table.get("kernellab", {}) if isinstance(table, Mapping) else {}
+    shown = table.get("source", "") if isinstance(table, Mapping) else ""
+    return shown if isinstance(shown, str) and _PLAIN.fullmatch(shown) else ""
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def prepare(place: Path, crate: CrateLike) -> None:
         # Always written: Cargo compares times, and what it built last may be another cell.
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).write_text(text, encoding="utf-8", newline="")
-    saved = _saved_lock(place, crate)
+    saved = saved_lock(place, crate)
     text = saved.read_text(encoding="utf-8") if saved.is_file() else crate.template.lock
     if text:
         _write_if_changed(place / "Cargo.lock", text)
@@ -155,13 +155,14 @@ def _remove_others(place: Path, sources: Iterable[str]) -> None:
 def keep_lock(place: Path, crate: CrateLike) -> None:
     """Remember which versions were chosen for the crate's dependencies: the same next time."""
     if crate.dependencies:
-        saved = _saved_lock(place, crate)
+        saved = saved_lock(place, crate)
         text = (place / "Cargo.lock").read_bytes()
         if not saved.is_file() or saved.read_bytes() != text:
             cache.write_file(saved, text)
 
 
-def _saved_lock(place: Path, crate: CrateLike) -> Path:
+def saved_lock(place: Path, crate: CrateLike) -> Path:
+    """Where the versions that were chosen for the crate's dependencies are kept."""
     name = hashlib.sha256(crate.files["Cargo.toml"].encode()).hexdigest()[:16]
     return place / "locks" / f"{name}.lock"
 
@@ -189,11 +190,11 @@ def environment(
     place: Path,
     toolchain: Toolchain,
     *,
-    remapped: tuple[str, ...] = (),
+    remapped: Sequence[tuple[str, str]] = (),
 ) -> dict[str, str]:
     """The environment that Cargo runs in, with the flags that make a driver of a cdylib.
 
-    ``remapped`` are further beginnings of paths that are taken off in what is built.
+    ``remapped`` are further beginnings of paths, and what stands there in what is built.
     """
     env = {
         key: value
@@ -209,7 +210,7 @@ def environment(
         # What a macro makes is at the line where it is used: stacks show the cell.
         "-Ccollapse-macro-debuginfo=yes",
         f"--remap-path-prefix={home / 'registry' / 'src'}=registry",
-        *(f"--remap-path-prefix={root}=" for root in (place, *remapped)),
+        *(f"--remap-path-prefix={old}={new}" for old, new in ((place, ""), *remapped)),
     ]
     if toolchain.sysroot is not None:
         flags = [f"--sysroot={toolchain.sysroot}", *flags]

@@ -1,8 +1,9 @@
 """Source and template become a crate: its name checked, its lines kept, its manifest written."""
 
-from .crate import CELL, Crate, sample_crate, write_crate
+from .crate import CELL, Crate, sample_crate, sample_source, write_crate
 from .dependencies import parse_dependency, split_dependencies
 from .names import fit_name, validate_module, validate_name
+from .plain import write_plain
 from .template import Template, load_template, template_root
 
 __all__ = [
@@ -13,9 +14,11 @@ __all__ = [
     "load_template",
     "parse_dependency",
     "sample_crate",
+    "sample_source",
     "split_dependencies",
     "template_root",
     "validate_module",
     "validate_name",
     "write_crate",
+    "write_plain",
 ]

@@ -34,10 +34,19 @@ _HEAD: Final = f"""\
 """
 
 
-def cargo_config(root: Path) -> str:
-    """The text of ``.cargo/config.toml`` for a crate that is written to ``root``."""
+def cargo_config(root: Path, shown: str) -> str:
+    """The text of ``.cargo/config.toml`` for a crate that is written to ``root``.
+
+    ``shown`` is what messages and symbols call the crate's ``src/lib.rs``.
+    """
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    remapped = (f"{home / 'registry' / 'src'}=registry", f"{root.resolve()}=")
+    remapped: tuple[str, ...] = (
+        f"{home / 'registry' / 'src'}=registry",
+        f"{root.resolve()}=",
+        "src/=",
+    )
+    if shown != "lib.rs":
+        remapped += (f"src/lib.rs={shown}",)
     flags = [*_FLAGS, *(f"--remap-path-prefix={each}" for each in remapped)]
     table = {
         "build": {"target": _TARGET},

@@ -11,13 +11,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import tomli_w
 
 from ..errors import UsageError
-from .cargo_config import cargo_config
 from .dependencies import Dependency
 from .names import validate_module, validate_name
 from .rust_source import Impl, crate_attributes, crates_named, impl_blocks, words
@@ -42,7 +41,7 @@ class Crate:
     ``file_name``, with its modules; the framework's come from ``template``. ``supplied`` is
     how many characters were put before the source's line 1, ``impls`` the ``impl`` blocks of
     each Rust file. ``key`` is the SHA-256 of everything here, the template included, in
-    hexadecimal. ``root`` is where it was written, if it was.
+    hexadecimal.
     """
 
     name: str
@@ -53,7 +52,6 @@ class Crate:
     supplied: int
     key: str
     impls: Mapping[str, Sequence[Impl]] = field(repr=False)
-    root: Path | None = None
 
 
 def write_crate(
@@ -64,7 +62,6 @@ def write_crate(
     dependencies: Mapping[str, Dependency] | None = None,
     modules: Mapping[str, str] | None = None,
     template: Path | None = None,
-    root: Path | None = None,
 ) -> Crate:
     """Make the crate of the driver ``name`` from ``source``.
 
@@ -73,9 +70,7 @@ def write_crate(
     does not have it. ``dependencies`` are registry crates (see :mod:`.dependencies`);
     ``modules`` further files of the driver: text by path, such as ``wire/frame.rs``. A crate
     that the framework can work with (``zerocopy``) is a dependency where the source names it, and
-    only there: other drivers need no registry.
-    ``template`` replaces the package's template; with ``root`` the whole workspace is written
-    there as well, to be opened in an editor and built with plain cargo.
+    only there: other drivers need no registry. ``template`` replaces the package's template.
 
     Raises UsageError for a name, file name or dependency that cannot be used, and BuildError
     when the template is damaged.
@@ -102,10 +97,7 @@ def write_crate(
     key = hashlib.sha256(json.dumps([loaded.digest, name, files]).encode()).hexdigest()
     impls = {file_name: impl_blocks(source)}
     impls |= {p: impl_blocks(text) for p, text in modules.items() if p.endswith(".rs")}
-    crate = Crate(name, file_name, dependencies, loaded, files, len(before), key, impls, root)
-    if root is not None:
-        _write(crate, root)
-    return crate
+    return Crate(name, file_name, dependencies, loaded, files, len(before), key, impls)
 
 
 def _check_text(where: str, text: str) -> None:
@@ -118,10 +110,13 @@ def _check_text(where: str, text: str) -> None:
 
 def sample_crate(template: Path | None = None) -> Crate:
     """The template's own driver as a crate: what a set-up builds to have the framework ready."""
-    loaded = load_template(template)
-    path = loaded.driver.get("lib", {}).get("path", "src/lib.rs")
-    source = (loaded.root / DRIVER / path).read_text(encoding="utf-8")
-    return write_crate("sample", source, file_name=PurePosixPath(path).name, template=template)
+    return write_crate("sample", sample_source(template), file_name="lib.rs", template=template)
+
+
+def sample_source(template: Path | None = None) -> str:
+    """The source of the template's own driver."""
+    root = load_template(template).root
+    return (root / DRIVER / "src" / "lib.rs").read_text(encoding="utf-8")
 
 
 def _validate_file_name(file_name: str) -> None:
@@ -185,20 +180,3 @@ def _manifest(
         },
         "profile": profiles,
     }
-
-
-def _write(crate: Crate, root: Path) -> None:
-    try:
-        config = (".cargo/config.toml", cargo_config(root).encode())
-        for path, content in (*crate.template.files(), config):
-            target = root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        for path, text in crate.files.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(text, encoding="utf-8", newline="")
-        if crate.template.features:
-            # The versions that the framework was tested with; Cargo adds what else there is.
-            (root / "Cargo.lock").write_text(crate.template.lock, encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageError(f"cannot write the crate to {root}: {error.strerror}") from error

@@ -13,6 +13,7 @@ from kernellab.crate import (
     template_root,
     validate_name,
     write_crate,
+    write_plain,
 )
 from kernellab.errors import BuildError, UsageError
 
@@ -53,9 +54,9 @@ def test_a_byte_order_mark_is_dropped(template: Path) -> None:
 def test_windows_line_ends_and_odd_text_are_kept(template: Path, tmp_path: Path) -> None:
     source = CELL.replace("\n", "\r\n") + "// \u2028 \x0c ü\r\n"
     root = tmp_path / "out"
-    crate = write_crate("hello", source, template=template, root=root)
-    assert (root / "cell").read_bytes() == ("#![no_std]" + source).encode()
-    assert crate.root == root
+    crate = write_crate("hello", source, template=template)
+    assert write_plain(crate, root) == root
+    assert (root / "src" / "lib.rs").read_bytes() == ("#![no_std]" + source).encode()
 
 
 def test_the_manifest(template: Path) -> None:
@@ -88,7 +89,7 @@ def test_the_manifest(template: Path) -> None:
 
 def test_members_come_without_tests_and_their_crates(template: Path, tmp_path: Path) -> None:
     root = tmp_path / "out"
-    write_crate("hello", CELL, template=template, root=root)
+    write_plain(write_crate("hello", CELL, template=template), root)
     manifest = tomllib.loads((root / "windows-kernel-rs" / "Cargo.toml").read_text())
     assert "dev-dependencies" not in manifest
     assert manifest["dependencies"] == {"windows-kernel-sys": {"workspace": True}}
@@ -96,8 +97,10 @@ def test_members_come_without_tests_and_their_crates(template: Path, tmp_path: P
     files = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
     assert files == {
         ".cargo/config.toml",
+        ".gitignore",
         "Cargo.toml",
-        "cell",
+        "README.md",
+        "src/lib.rs",
         "windows-kernel-rs/Cargo.toml",
         "windows-kernel-rs/src/lib.rs",
         "windows-kernel-sys/Cargo.toml",
@@ -110,7 +113,8 @@ USES_ZEROCOPY = CELL + "use zerocopy::IntoBytes;\n"
 
 
 def test_what_a_source_names_becomes_a_feature(template: Path, tmp_path: Path) -> None:
-    crate = write_crate("hello", USES_ZEROCOPY, template=template, root=tmp_path / "out")
+    crate = write_crate("hello", USES_ZEROCOPY, template=template)
+    write_plain(crate, tmp_path / "out")
     manifest = tomllib.loads(crate.files["Cargo.toml"])
     assert manifest["dependencies"] == {
         "windows-kernel-rs": {"path": "windows-kernel-rs", "features": ["zerocopy"]},

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kernellab.build import Toolchain, build
-from kernellab.crate import write_crate
+from kernellab.crate import write_crate, write_plain
 from kernellab.errors import BuildError
 from tests.drivers import driver_source
 
@@ -200,7 +200,8 @@ def test_no_registry_is_needed_for_drivers(
 ) -> None:
     """A cell is built on a computer without network that never had one: only optional crates
     are the registry's, and those are named to Cargo for the cells that name them."""
-    crate = write_crate("hello", "\n" + driver_source('println!("zerocopy");'), root=tmp_path)
+    crate = write_crate("hello", "\n" + driver_source('println!("zerocopy");'))
+    root = write_plain(crate, tmp_path / "crate")
     assert not crate.template.features
     env = {
         "CARGO_HOME": str(tmp_path / "home"),
@@ -209,7 +210,7 @@ def test_no_registry_is_needed_for_drivers(
     }
     if toolchain.sysroot is not None:
         env["CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_RUSTFLAGS"] = f"--sysroot={toolchain.sysroot}"
-    answer = _run([toolchain.cargo, "build", "--offline"], tmp_path, **env)
+    answer = _run([toolchain.cargo, "build", "--offline"], root, **env)
     assert answer.returncode == 0, answer.stderr
     # kernellab's own build begins with the template's lock file, which has them all.
     monkeypatch.setenv("CARGO_HOME", str(tmp_path / "home"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kernellab.build import Toolchain, build, build_folder, image, workspace
-from kernellab.crate import write_crate
+from kernellab.crate import write_crate, write_plain
 from tests.drivers import driver_source
 
 #: Panics name the cell's place; the allocator and formatting bring the libraries'.
@@ -53,7 +53,8 @@ def plain_cargo(folder: Path, toolchain: Toolchain, *arguments: str) -> None:
 )
 def test_the_same_bytes(toolchain: Toolchain, tmp_path: Path, source: str, release: bool) -> None:
     root = tmp_path / "a folder"
-    crate = write_crate("my-hello", source, root=root)
+    crate = write_crate("my-hello", source)
+    write_plain(crate, root)
     ours = build(crate, release=release, toolchain=toolchain).sys.read_bytes()
     plain_cargo(root, toolchain, *(["--release"] if release else []))
     folder = root / "target" / "x86_64-pc-windows-msvc" / ("release" if release else "debug")
@@ -64,13 +65,14 @@ def test_the_same_bytes(toolchain: Toolchain, tmp_path: Path, source: str, relea
 
 
 def test_it_is_a_crate_folder_too(toolchain: Toolchain, tmp_path: Path) -> None:
-    crate = write_crate("my-hello", ALONE, root=tmp_path)
+    crate = write_crate("my-hello", ALONE)
+    write_plain(crate, tmp_path)
     theirs = build_folder(tmp_path, toolchain=toolchain)
     assert theirs.sha256 == build(crate, toolchain=toolchain).sha256
 
 
 def test_the_flags_are_the_same_everywhere(template: Path, tmp_path: Path) -> None:
-    write_crate("hello", CELL, root=tmp_path)
+    write_plain(write_crate("hello", CELL), tmp_path)
     config = tomllib.loads((tmp_path / ".cargo" / "config.toml").read_text())
     flags = config["target"]["x86_64-pc-windows-msvc"]["rustflags"]
     linked = [word.removeprefix("-Clink-arg=") for word in flags if "link-arg" in word]
