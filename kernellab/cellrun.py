@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from .errors import BuildError, KernelLabError, NtStatusError, TargetTimeout, UsageError
+from .errors import (
+    BuildError,
+    KernelLabError,
+    NtStatusError,
+    TargetTimeout,
+    TestsFailed,
+    UsageError,
+)
 from .protocol import ErrorEvent, State
 from .verifier import EVERY_RULE, without
 
@@ -142,6 +149,7 @@ class CellRun:
             on_reload=self.reload,
             source={CELL: source.cell, **{path: each.cell for path, each in files.items()}},
         )
+        self._display = display
         show(self._pane, display)
 
     # -- the cell -------------------------------------------------------------------------------
@@ -149,6 +157,9 @@ class CellRun:
     def run(self, previous: CellRun | None, bind: Callable[[object], None]) -> None:
         """Build, take the previous driver away, load. Raises KernelLabError."""
         try:
+            if self._options.test:
+                self._test(previous, bind)
+                return
             result = self._build()
             if self._options.no_run:
                 self._pane.set_state("built", f"{result.size} bytes, not loaded (--no-run)")
@@ -178,32 +189,71 @@ class CellRun:
         from .sources import build_text
 
         self._pane.set_state("building")
-        result = build_text(
-            self.source.name,
-            self.source.text,
-            dependencies=self._options.dep,
-            modules=self._modules,
-            release=self._options.release,
-            progress=self._pane.set_progress,
-        )
-        self._pane.set_diagnostics(result.diagnostics)
-        self._pane.set_timings(build=result.seconds)
+        result = build_text(self.source.name, self.source.text, **self._how_to_build())
+        self._built(result)
         return result
 
+    def _how_to_build(self) -> dict[str, Any]:
+        return {
+            "dependencies": self._options.dep,
+            "modules": self._modules,
+            "release": self._options.release,
+            "progress": self._pane.set_progress,
+        }
+
+    def _built(self, result: BuildResult) -> None:
+        self._pane.set_diagnostics(result.diagnostics)
+        self._pane.set_timings(build=result.seconds)
+
+    def _test(self, previous: CellRun | None, bind: Callable[[object], None]) -> None:
+        """Run the cell's own tests; the report is its result."""
+        from .sources import build_tests
+        from .testing import run_tests
+
+        self._pane.set_state("building")
+        result, tests = build_tests(self.source.name, self.source.text, **self._how_to_build())
+        self._built(result)
+        if previous is not None:
+            previous.retire()
+        driver = self._prepare(self._bench.target(self._options.target), result)
+        driver.on_state = lambda _: None  # what becomes of one test is not the pane's end
+        self._on_machine = True
+        report = run_tests(
+            driver,
+            tests,
+            timeout=self._options.timeout,
+            budget=self._options.budget,
+            progress=lambda done, total, name: self._pane.set_state(
+                "testing", f"{name} ({done + 1} of {total})"
+            ),
+        )
+        self._on_machine = False
+        bind(report)
+        self._pane.set_state("tested" if report.ok else "failed", report.summary)
+        self._pane.finish()
+        self._display(report)
+        if not report.ok and not self._options.allow_failure:
+            raise TestsFailed(f"{report.driver}: {report.summary}", report)
+
     def _load(self, target: Target, result: BuildResult, bind: Callable[[object], None]) -> None:
+        options, driver = self._options, self._prepare(target, result)
+        driver.timings["build"] = result.seconds
+        self.driver = driver
+        bind(driver)
+        self._run_driver(
+            partial(target.run, driver, timeout=options.timeout, budget=options.budget)
+        )
+
+    def _prepare(self, target: Target, result: BuildResult) -> Driver:
+        """A driver of the image that this cell's pane follows, in the place of the last one."""
         name, options = self.source.name, self._options
         current = target.drivers.get(name)
         if current is not None and current.loaded:
             take_away(current)
         verifier = without(options.no_verify) if options.no_verify else None
         driver = target.prepare(result.sys, name=name, verifier=verifier)
-        driver.timings["build"] = result.seconds
-        self.driver = driver
-        bind(driver)
         self._follow(driver)
-        self._run_driver(
-            partial(target.run, driver, timeout=options.timeout, budget=options.budget)
-        )
+        return driver
 
     def _run_driver(self, load: Callable[[], None]) -> None:
         self._on_machine = True  # from here on: a machine that has stopped is rebooted first

@@ -2,7 +2,8 @@
 
 Exit codes: 0 fine; 1 the build failed; 2 usage; 3 DriverEntry returned a failure; 4 bug check;
 5 a verifier rule was broken; 6 time ran out; 7 the target could not be reached, was lost or
-cannot load the image; 8 the client script failed; 130 interrupted.
+cannot load the image; 8 the client script failed; 9 one of the driver's own
+tests failed; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .cell.options import BUILD, RUN, add_options
+from .cell.options import BUILD, RUN, TEST, add_options
 from .errors import BuildError, KernelLabError, LoadError, UsageError
 
 if TYPE_CHECKING:
@@ -85,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         *("--output", "-o"), type=Path, metavar="DIR", help="where to (a folder named as it)"
     )
+    test = add("test", _test)
+    test.add_argument("source", metavar="SRC", type=Path, help=source)
+    test.add_argument(
+        "only", metavar="TEXT", nargs="?", default="", help="only tests with TEXT in their name"
+    )
+    add_options(test, TEST)
     add("targets", _targets)
     exports = add("exports", _exports)
     exports.add_argument(
@@ -263,6 +270,34 @@ def _run(given: argparse.Namespace) -> int:
         build_seconds=build_seconds,
         no_verify=given.no_verify,
     )
+
+
+def _test(given: argparse.Namespace) -> int:
+    """Run the functions of SRC that are marked #[test] on a target, each in a load of its own."""
+    from .errors import TestsFailed
+    from .run import test_driver
+    from .sources import build_path_tests
+
+    if not given.source.exists():
+        raise UsageError(f"there is no {given.source}")
+    with Progress() as progress:
+        result, tests = build_path_tests(
+            given.source, dependencies=given.dep, release=given.release, progress=progress
+        )
+    _print_diagnostics(result.diagnostics)
+    wanted = [each for each in tests if given.only in each.name]
+    if not wanted:
+        raise UsageError(f"no test has {given.only!r} in its name")
+    report = test_driver(
+        result.sys,
+        wanted,
+        target=given.target,
+        timeout=given.timeout,
+        budget=given.budget,
+        no_verify=given.no_verify,
+    )
+    print(report)
+    return 0 if report.ok else TestsFailed.exit_code
 
 
 def _built(given: argparse.Namespace) -> BuildResult:

@@ -126,6 +126,17 @@ class Unsupported(KernelLabError):
     """This target cannot do what was asked; the message names one that can where there is one."""
 
 
+class TestsFailed(KernelLabError):
+    """Of a driver's own tests some failed; ``report`` has the result of each."""
+
+    __test__ = False  # not a test of this project's
+    exit_code = 9
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 class VerifierError(KernelLabError):
     """A verifier rule was broken (raised only where asked for; else see ``violations``)."""
 

@@ -10,12 +10,17 @@ import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import Bugcheck, KernelLabError, TargetLost, TargetStopped, TargetTimeout
 from .lab import Target, connect
 from .pane.text import LAST_LINES, bugcheck_text, printable, violation_text
 from .protocol import BugcheckEvent, DbgPrint, ErrorEvent, Event, State, Violation, event_fields
 from .verifier import without
+
+if TYPE_CHECKING:
+    from .crate import DriverTest
+    from .testing import TestReport
 
 VIOLATIONS, CLIENT_FAILED = 5, 8
 
@@ -100,6 +105,24 @@ def run_driver(
             printer.error(_kind(error), str(error))
         return error.exit_code
     return 0
+
+
+def test_driver(
+    image: Path,
+    tests: Sequence[DriverTest],
+    *,
+    target: str,
+    timeout: float,
+    budget: int | None,
+    no_verify: Sequence[str] = (),
+) -> TestReport:
+    """Run the tests of a driver that was built for them on a machine of their own."""
+    from .testing import run_tests
+
+    with connect(target, timeout=timeout) as machine:
+        verifier = without(no_verify) if no_verify else None
+        driver = machine.prepare(image, verifier=verifier)
+        return run_tests(driver, tests, timeout=timeout, budget=budget)
 
 
 def _run_client(

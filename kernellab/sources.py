@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .build import BuildResult, build, build_folder
+from .build import BuildResult, build, build_folder, copied_folder
 from .build import warm as warm_build
 from .crate import (
+    DriverTest,
+    for_testing,
     parse_dependency,
     sample_crate,
     split_dependencies,
@@ -45,6 +47,69 @@ def build_text(
     return build(crate, release=release, progress=progress, cancel=cancel)
 
 
+def build_tests(
+    name: str,
+    text: str,
+    *,
+    file_name: str = "cell",
+    dependencies: Sequence[str] = (),
+    modules: Mapping[str, str] | None = None,
+    release: bool = False,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> tuple[BuildResult, list[DriverTest]]:
+    """Build the driver for its tests (see :mod:`kernellab.testing`); they come with the result.
+
+    Arguments and errors are those of :func:`build_text`; UsageError where there is no test.
+    """
+    source, wanted = split_dependencies(text)
+    files, tests = for_testing({file_name: source, **(modules or {})}, file_name)
+    crate = write_crate(
+        validate_name(name),
+        files.pop(file_name),
+        file_name=file_name,
+        dependencies={**wanted, **dict(parse_dependency(each) for each in dependencies)},
+        modules=files,
+    )
+    return build(crate, release=release, progress=progress, cancel=cancel), tests
+
+
+def build_path_tests(
+    path: Path,
+    *,
+    dependencies: Sequence[str] = (),
+    release: bool = False,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> tuple[BuildResult, list[DriverTest]]:
+    """The same for the ``.rs`` file or the crate folder at ``path``."""
+    if not path.is_dir():
+        text = _read_rust(path)
+        return build_tests(
+            path.stem,
+            text,
+            file_name=path.name,
+            dependencies=dependencies,
+            release=release,
+            progress=progress,
+            cancel=cancel,
+        )
+    if dependencies:
+        raise UsageError("--dep is for a .rs file; a crate names them in its Cargo.toml")
+    with copied_folder(path) as copy:
+        sources = copy.source.parent
+        texts = {
+            (copy.shown if file == copy.source else file.relative_to(sources).as_posix()): file
+            for file in sorted(sources.rglob("*.rs"))
+        }
+        files, tests = for_testing(
+            {name: _read_rust(file) for name, file in texts.items()}, copy.shown
+        )
+        for name, text in files.items():
+            texts[name].write_text(text, encoding="utf-8", newline="")
+        return build_folder(copy.folder, release=release, progress=progress, cancel=cancel), tests
+
+
 def build_path(
     path: Path,
     *,
@@ -58,14 +123,7 @@ def build_path(
         if dependencies:
             raise UsageError("--dep is for a .rs file; a crate names them in its Cargo.toml")
         return build_folder(path, release=release, progress=progress, cancel=cancel)
-    if path.suffix != ".rs":
-        raise UsageError(f"{path}: neither a .rs file nor a crate folder nor a .sys file")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text") from None
+    text = _read_rust(path)
     return build_text(
         path.stem,
         text,
@@ -75,6 +133,17 @@ def build_path(
         progress=progress,
         cancel=cancel,
     )
+
+
+def _read_rust(path: Path) -> str:
+    if path.suffix != ".rs":
+        raise UsageError(f"{path}: neither a .rs file nor a crate folder nor a .sys file")
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text") from None
 
 
 def warm(progress: Progress | None = None) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .diagnostics import Diagnostic, Suggestion
     from .doctor import Check, diagnose
     from .install import setup
+    from .project import copied_folder
     from .store import BuildResult
     from .toolchain import Toolchain, find_toolchain
 
@@ -24,6 +25,7 @@ __all__ = [
     "build",
     "build_folder",
     "chosen_versions",
+    "copied_folder",
     "diagnose",
     "find_toolchain",
     "setup",
@@ -39,6 +41,7 @@ _HOMES = {
     "build": "cargo",
     "build_folder": "cargo",
     "chosen_versions": "cargo",
+    "copied_folder": "project",
     "diagnose": "doctor",
     "find_toolchain": "toolchain",
     "setup": "install",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import re
+import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import UsageError
+from . import cache
 
 #: A file's name without a folder.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
@@ -32,6 +36,30 @@ class Project:
     shown: str
     remapped: tuple[tuple[str, str], ...]
     dependencies: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def copied_folder(folder: Path) -> Iterator[Project]:
+    """A copy of the crate in ``folder`` to be changed: the same one each time, and kept in step.
+
+    It lies in the cache folder, so that what Cargo has compiled for it is found again. Only a
+    crate that is its own workspace can be copied. Raises UsageError where it cannot be a driver.
+    """
+    project = open_project(folder)
+    if project.workspace != project.folder:
+        raise UsageError(f"{folder} is part of a workspace: its tests cannot be run from here")
+    name = hashlib.sha256(str(project.folder).encode()).hexdigest()[:16]
+    place = cache.cache_root() / "tests" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with cache.locked(
+        place.with_name(f"{name}.lock"), progress=None, what=project.name, cancel=None
+    ):
+        with cache.trouble():
+            cache.remove(place)
+            shutil.copytree(
+                project.folder, place, ignore=shutil.ignore_patterns("target", ".git", ".cargo")
+            )
+        yield open_project(place)
 
 
 def open_project(folder: Path) -> Project:

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from ..errors import UsageError
 
-MAGIC, BUILD, RUN = "magic", "build", "run"
+MAGIC, BUILD, RUN, TEST = "magic", "build", "run", "test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _option(
         *("--target", "-t"),
         help="where the driver runs: sim (the default) or another name from `kernellab targets`",
-        where="magic run",
+        where="magic run test",
         default="sim",
         metavar="T",
         values=_targets,
@@ -76,13 +76,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _option(
         "--release",
         help="optimise for size; without it the build is quicker and stacks are exact",
-        where="magic build run",
+        where="magic build run test",
         action="store_true",
     ),
     _option(
         "--timeout",
         help="how long driver code may run at a time, in seconds (10)",
-        where="magic run",
+        where="magic run test",
         type=seconds,
         default=10.0,
         metavar="S",
@@ -90,7 +90,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _option(
         "--budget",
         help="stop driver code after N instructions: the same place every time",
-        where="magic run",
+        where="magic run test",
         type=count,
         metavar="N",
     ),
@@ -98,7 +98,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "--no-verify",
         help="a verifier rule that does not hold for this driver (`kernellab rules` lists them),"
         " or `all`; may be repeated",
-        where="magic run",
+        where="magic run test",
         action="append",
         default=[],
         metavar="RULE",
@@ -106,10 +106,17 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _option(
         "--dep",
         help='a crate from the registry, such as --dep "bitflags=2"; may be repeated',
-        where="magic build run",
+        where="magic build run test",
         action="append",
         default=[],
         metavar="NAME=VERSION",
+    ),
+    _option(
+        "--test",
+        help="run the functions marked #[test] on the target, each in a load of its own, instead of"
+        " the driver",
+        where="magic",
+        action="store_true",
     ),
     _option("--no-run", help="build only, do not load", where="magic", action="store_true"),
     _option(
@@ -152,7 +159,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def options_of(command: str) -> list[Option]:
-    """The options that ``command`` (``magic``, ``build`` or ``run``) has."""
+    """The options that ``command`` (``magic``, ``build``, ``run`` or ``test``) has."""
     return [option for option in OPTIONS if command in option.where]
 
 

@@ -5,12 +5,15 @@ from .dependencies import parse_dependency, split_dependencies
 from .names import fit_name, validate_module, validate_name
 from .plain import write_plain
 from .template import Template, load_template, template_root
+from .tests import DriverTest, for_testing
 
 __all__ = [
     "CELL",
     "Crate",
+    "DriverTest",
     "Template",
     "fit_name",
+    "for_testing",
     "load_template",
     "parse_dependency",
     "sample_crate",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _TOKEN = re.compile(
     r"""
@@ -29,16 +29,24 @@ _TOKEN = re.compile(
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
+class Token(NamedTuple):
+    """What a token is, and its part of the text."""
+
+    kind: str
+    start: int
+    end: int
+
+
 def tokens(source: str) -> Iterator[tuple[str, str]]:
     """The ``(kind, text)`` of each token: ``word``, ``other``, ``string``, ``char``, ``lifetime``.
 
     Comments and white space are left out. Unfinished strings and comments end with the text.
     """
-    return ((kind, source[start:end]) for kind, start, end in _scan(source))
+    return ((kind, source[start:end]) for kind, start, end in scan(source))
 
 
-def _scan(source: str) -> Iterator[tuple[str, int, int]]:
-    """The kind of each token, and where it starts and ends."""
+def scan(source: str) -> Iterator[Token]:
+    """The kind of each token, and where it starts and ends; see :func:`tokens`."""
     at = 0
     while at < len(source):
         match = _TOKEN.match(source, at)
@@ -52,9 +60,9 @@ def _scan(source: str) -> Iterator[tuple[str, int, int]]:
         elif kind == "raw":
             end = source.find('"' + match["hashes"], at)
             at = len(source) if end < 0 else end + 1 + len(match["hashes"])
-            yield "string", match.start(), at
+            yield Token("string", match.start(), at)
         elif kind not in ("space", "line"):
-            yield kind, match.start(), at
+            yield Token(kind, match.start(), at)
 
 
 def _block_end(source: str, at: int) -> int:
@@ -149,9 +157,9 @@ _HEADER: Final = 1000
 
 def impl_blocks(source: str) -> list[Impl]:
     """The source's ``impl`` blocks. Compilers number them in debug information; people do not."""
-    spans = [(source[start:end], start) for _kind, start, end in _scan(source)]
+    spans = [(source[start:end], start) for _kind, start, end in scan(source)]
     texts = [text for text, _start in spans]
-    closings = _closings(texts)
+    closing_of = closings(texts)
     found = []
     for index, text in enumerate(texts):
         if text != "impl" or (texts[index - 1] if index else "") not in _BEFORE_ITEM:
@@ -161,14 +169,14 @@ def impl_blocks(source: str) -> list[Impl]:
         if opening is None or texts[opening] != "{":
             continue
         path = _impl_path(texts[index + 1 : opening])
-        closing = closings.get(opening)
+        closing = closing_of.get(opening)
         if path and closing is not None:
             first = source.count("\n", 0, spans[index][1]) + 1
             found.append(Impl(first, source.count("\n", 0, spans[closing][1]) + 1, path))
     return found
 
 
-def _closings(texts: Sequence[str]) -> dict[int, int]:
+def closings(texts: Sequence[str]) -> dict[int, int]:
     """Where each brace that is opened is closed, by index."""
     found: dict[int, int] = {}
     opened: list[int] = []

@@ -85,6 +85,7 @@ pub mod process;
 pub mod registry;
 pub mod string;
 pub mod sync;
+pub mod testing;
 pub mod time;
 pub mod version;
 
