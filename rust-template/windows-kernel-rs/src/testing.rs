@@ -7,18 +7,22 @@
 //!
 //! A test takes nothing or the [`Driver`], and returns nothing or a `Result`:
 //!
-//! ```ignore
+//! ```no_run
+//! use windows_kernel_rs::registry::{Access, Key};
+//! use windows_kernel_rs::{Driver, Result};
+//!
 //! #[test]
 //! fn adds() {
 //!     assert_eq!(2 + 2, 4);
 //! }
 //!
 //! #[test]
-//! fn makes_a_device(driver: Driver) -> Result<(), Error> {
-//!     Device::named(driver, …)?;
-//!     Ok(())
+//! fn a_key_can_be_made(_: Driver) -> Result<()> {
+//!     Key::create(r"\Registry\Machine\Software\Lab", Access::All)?.delete()
 //! }
 //! ```
+
+#![allow(clippy::test_attr_in_doctest)] // they are for the kernel
 
 use core::fmt::Debug;
 
