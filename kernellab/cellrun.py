@@ -49,6 +49,11 @@ class Workbench:
                 self._targets[name] = connect(name)
             return self._targets[name]
 
+    def driver(self, name: str) -> Driver | None:
+        """The driver that was loaded last under ``name`` on one of the targets, if any was."""
+        found = (target.drivers.get(name) for target in self._targets.values())
+        return next((driver for driver in found if driver is not None), None)
+
     def run_cell(
         self,
         source: CellSource,

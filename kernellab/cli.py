@@ -92,6 +92,18 @@ def _parser() -> argparse.ArgumentParser:
         "only", metavar="TEXT", nargs="?", default="", help="only tests with TEXT in their name"
     )
     add_options(test, TEST)
+    course = add("course", _course)
+    course.add_argument(
+        "lesson", metavar="LESSON", nargs="?", type=int, help="a lesson's number: copy it"
+    )
+    course.add_argument("--to", type=Path, metavar="DIR", help="the folder to copy to (this one)")
+    course.add_argument(
+        "--nbgrader",
+        type=Path,
+        metavar="DIR",
+        help="make an assignment of the lesson in the nbgrader course in DIR",
+    )
+    course.add_argument("--forget", action="store_true", help="forget what was solved")
     add("targets", _targets)
     exports = add("exports", _exports)
     exports.add_argument(
@@ -219,6 +231,38 @@ def _export(given: argparse.Namespace) -> int:
         files = 1 + len(driver.modules)
         what = "1 file" if files == 1 else f"{files} files"
         print(f"{place}: {driver.name}, from code cell {driver.cell}, {what}")
+    return 0
+
+
+def _course(given: argparse.Namespace) -> int:
+    """List the lessons and what is solved, or copy a lesson to work on."""
+    from . import course
+    from .course import progress
+    from .course.lessons import copy
+
+    if given.forget:
+        progress.forget()
+        print("What was solved is forgotten.")
+        return 0
+    if given.nbgrader is not None:
+        from .course.nbgrader import make_assignment
+
+        if given.lesson is None:
+            raise UsageError("--nbgrader needs the number of a lesson")
+        print(make_assignment(given.lesson, given.nbgrader))
+        return 0
+    if given.lesson is not None:
+        place = copy(given.lesson, given.to or Path())
+        print(f"{place}: open it in Jupyter, for example with `jupyter lab {place}`")
+        return 0
+    solved = progress.solved()
+    for lesson in course.lessons():
+        exercises = lesson.exercises
+        done = sum(each.number in solved for each in exercises)
+        bar = "".join("●" if each.number in solved else "○" for each in exercises)
+        state = f"{bar} {done} of {len(exercises)}" if exercises else ""
+        print(f"{lesson.number:>2}  {lesson.title:48}  {state}".rstrip())
+    print("`kernellab course N` copies lesson N to this folder.")
     return 0
 
 

@@ -35,7 +35,7 @@ from .errors import (
 from .failures import typed_error
 from .hardware import Hardware
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
-from .session import RequestFailed, Session
+from .session import Pending, RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
 from .system import PlainValue, System, encode_parameters
 from .target import registry
@@ -361,15 +361,17 @@ class Target(Hardware, System):
             return self._exchange(command, wait, fields)
 
     def _exchange(self, command: str, wait: float, fields: dict[str, Any]) -> dict[str, Any]:
+        pending: Pending | None = None
         try:
-            pending = self._session.start(command, **fields)
             try:
+                pending = self._session.start(command, **fields)
                 return pending.result(wait)
             except KeyboardInterrupt:
-                self._interrupt(lambda: pending.result(INTERRUPT_GRACE))
+                self._interrupt(pending)
                 raise
             finally:
-                pending.forget()
+                if pending is not None:
+                    pending.forget()
         except RequestFailed as failed:
             raise typed_error(self, failed.failure) from None
         except TargetTimeout:
@@ -382,11 +384,14 @@ class Target(Hardware, System):
             words = self._endpoint.last_words()
             raise TargetLost(f"{lost}{': ' + words if words else ''}") from None
 
-    def _interrupt(self, answer: Callable[[], object]) -> None:
+    def _interrupt(self, pending: Pending | None) -> None:
         """Stop driver code that runs; end the endpoint when it does not react."""
         try:
+            if pending is None:  # whether the request was sent, nobody knows
+                raise TargetLost("interrupted while a request was sent")
             self._session.start("interrupt").forget()
-            answer()  # where this succeeds, the request was done before the interrupt came
+            # Where this succeeds, the request was done before the interrupt came.
+            pending.result(INTERRUPT_GRACE)
         except RequestFailed as failed:
             if failed.failure.kind == "interrupted":
                 self._stop("interrupted")

@@ -22,7 +22,7 @@ from kernellab.errors import (
     UsageError,
 )
 from kernellab.lab import Target
-from kernellab.protocol import Event, State
+from kernellab.protocol import DbgPrint, Event, State
 from tests.drivers import BODY_LINE
 
 Build = Callable[..., BuildResult]
@@ -121,8 +121,13 @@ def test_interrupt_gives_the_prompt_back(target: Target, build_driver: Build, he
     """What ■ does: KeyboardInterrupt in the main thread, the machine stopped, not the lab."""
     import _thread
 
-    image = build_driver("spins", "loop { core::hint::spin_loop(); }").sys
-    threading.Timer(0.3, _thread.interrupt_main).start()
+    image = build_driver("spins", 'println!("now"); loop { core::hint::spin_loop(); }').sys
+
+    def heard(events: Sequence[Event]) -> None:
+        if any(isinstance(event, DbgPrint) for event in events):
+            threading.Timer(0.1, _thread.interrupt_main).start()
+
+    target.subscribe(heard)
     with pytest.raises(KeyboardInterrupt):
         target.load(image)
     assert target.stopped == "interrupted"

@@ -74,6 +74,8 @@ class Endpoint:
         self._report: Report | None = None
         self._why = ""
         self._busy = False
+        # Requests that came, counted where they come, and that were answered.
+        self._came = self._done = 0
         self._deadline = Deadline(partial(self._ask, "timeout"))
         self._settings: dict[str, Any] = {}
         self._snapshots: dict[int, Snapshot] = {}
@@ -132,6 +134,7 @@ class Endpoint:
                 self._ask("interrupted")
                 self._out.reply({"reply": request.get("id", 0), "ok": True})
             else:
+                self._came += 1
                 self._requests.put(request)
         # The client is gone. Nothing of it may stay, not even a driver's endless loop.
         self._requests.put(None)
@@ -167,6 +170,9 @@ class Endpoint:
         except Exception as error:  # a defect of ours must reach the client as an answer
             traceback.print_exc()
             reply = _error(number, "internal", f"{type(error).__name__}: {error}")
+        # Before the reply: an interrupt of the next request is not taken for one of this.
+        self._done += 1
+        self._why = ""
         self._out.reply(reply)
 
     def _command(self, name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
@@ -190,9 +196,10 @@ class Endpoint:
         seconds, budget = _limits(request)
         k.cpu.budget = budget
         k.cpu.clear()
-        self._why = ""
         self._busy = True
         self._deadline.set(seconds)
+        if self._why:  # it came before there was anything to stop
+            k.cpu.ask()
         try:
             return action(k)
         except BugCheck as check:
@@ -224,8 +231,9 @@ class Endpoint:
         return _Failed("timeout", self._stopped, frames=[protocol.frame_fields(f) for f in frames])
 
     def _ask(self, why: str) -> None:
-        if self._busy:
+        if self._came != self._done:
             self._why = self._why or why
+        if self._busy:
             self._kernel.cpu.ask()
 
     def _stop(self, stopped: Stopped, seconds: float, budget: object) -> _Failed:
