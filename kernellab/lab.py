@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -93,7 +94,7 @@ class Target(Hardware, System):
         self._stopped = ""
         self._closed = False
         self._busy = threading.RLock()
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: dict[Subscriber, None] = {}  # in order
         self._endpoint: Endpoint
         self._session: Session
         self._start()
@@ -270,13 +271,8 @@ class Target(Hardware, System):
 
         Called on the session's thread: it must be quick, and must not call the target.
         """
-        self._subscribers.append(subscriber)
-
-        def stop() -> None:
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
-
-        return stop
+        self._subscribers[subscriber] = None
+        return partial(self._subscribers.pop, subscriber, None)
 
     def close(self) -> None:
         """End the target and everything it runs. Safe to call twice."""
@@ -396,9 +392,8 @@ class Target(Hardware, System):
             if failed.failure.kind == "interrupted":
                 self._stop("interrupted")
                 frames = self._symbolize(failed.failure.frames)
-                self._publish(
-                    [ErrorEvent(error="interrupted", message="interrupted", frames=frames)]
-                )
+                event = ErrorEvent(error="interrupted", message="interrupted", frames=frames)
+                self._publish([event])
         except (TargetLost, TargetTimeout, KeyboardInterrupt):
             self._stop("interrupted")
             self._endpoint.stop(grace=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -117,10 +118,15 @@ def test_budget_stops_at_the_same_place_every_time(target: Target, build_driver:
     assert len(texts[0].splitlines()) > 3
 
 
-def test_interrupt_gives_the_prompt_back(target: Target, build_driver: Build, hello: Path) -> None:
+def test_interrupt_gives_the_prompt_back(
+    target: Target, build_driver: Build, hello: Path, request: pytest.FixtureRequest
+) -> None:
     """What ■ does: KeyboardInterrupt in the main thread, the machine stopped, not the lab."""
     import _thread
 
+    # A shell's background jobs ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     image = build_driver("spins", 'println!("now"); loop { core::hint::spin_loop(); }').sys
 
     def heard(events: Sequence[Event]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import UsageError
+from ..errors import NtStatusError, UsageError
 
 if TYPE_CHECKING:
     from ..driver import Driver
@@ -92,6 +92,14 @@ class Trial:
         self._lines, self._violations = len(self.driver.log.lines), len(self.driver.violations)
         self.target.run(self.driver)
         return self.driver
+
+    def status_of_load(self) -> str:
+        """Load the driver anew; the name of the NTSTATUS with which it refuses, empty if not."""
+        try:
+            self.fresh()
+        except NtStatusError as error:
+            return error.name
+        return ""
 
     def clean_unload(self) -> None:
         """Unload the driver; not solved where the verifier has anything against it then."""

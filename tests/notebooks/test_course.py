@@ -1,7 +1,9 @@
-"""Every lesson runs from top to bottom, and the first one shows what it promises."""
+"""Every lesson runs from top to bottom; its exercises are not solved at first, and can be."""
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +11,33 @@ import nbclient
 import nbformat
 import pytest
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
+from kernellab.course import lessons
+from kernellab.course.nbgrader import CHECK, SOLUTION
+from tools.lessons import NOTEBOOKS, clean, execute
+
+LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
+_CODE = re.compile(r"```(rust|python)\n(.*?)```", re.DOTALL)
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
-def test_lesson_is_committed_clean(path: Path) -> None:
-    """Without outputs and counts, so that diffs show what an author changed."""
-    notebook = nbformat.read(path, as_version=4)
-    nbformat.validate(notebook)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            assert cell.outputs == []
-            assert cell.execution_count is None
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
 
 
-@pytest.fixture(scope="module")
-def executed() -> dict[str, Any]:
-    """The lessons as executed notebooks, by name."""
-    done = {}
-    for path in LESSONS:
-        notebook = nbformat.read(path, as_version=4)
-        nbclient.NotebookClient(
-            notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}
-        ).execute()
-        done[path.stem] = notebook
-    return done
+@pytest.fixture(scope="module", params=LESSONS, ids=lambda path: path.stem)
+def lesson(request: pytest.FixtureRequest) -> tuple[str, Any, Any]:
+    """A lesson's name, the notebook as it is kept, and the same after a run."""
+    path: Path = request.param
+    return path.stem, read(path), clean(execute(path))
+
+
+def texts(notebook: Any, kind: str = "text/plain") -> str:
+    """All that a notebook's cells show."""
+    return "\n".join(
+        output.get("text", "") or output.get("data", {}).get(kind, "")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
 
 
 def shown(notebook: Any, beginning: str) -> str:
@@ -45,35 +48,113 @@ def shown(notebook: Any, beginning: str) -> str:
     )
 
 
-def test_first_lesson(executed: dict[str, Any]) -> None:
-    lesson = executed["01-hello-driver"]
-    hello = shown(lesson, "%%rustdriver hello")
-    assert hello.index("Hello, world!") < hello.index("Bye bye!")
-    assert "build" in hello
-    assert "first line" in hello
-    assert "begins with b'MZ'" in shown(lesson, "data = hello.image")
-    assert "Services\\settings" in shown(lesson, "%%rustdriver settings")
-    assert "100 % safe: %s %n %x" in shown(lesson, "%%rustdriver printing")
-    assert "found 25 primes" in shown(lesson, "primes.unload()")
-    leak = shown(lesson, "leaky.unload()")
-    assert "leak-pool" in leak
-    assert "cell:10" in leak
-    assert "STATUS_NOT_SUPPORTED" in shown(lesson, "%%rustdriver refused")
-    panics = shown(lesson, "%%rustdriver panics")
-    assert "panicked at cell:10" in panics
-    assert "> 10 |" in panics
-    assert "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED" in shown(lesson, "print(null.bugcheck")
-    alive = shown(lesson, "%%rustdriver alive")
-    assert "rebooted" in alive
-    assert "everything works" in alive
-
-
-def test_the_saved_notebook_shows_the_log_without_widgets(executed: dict[str, Any]) -> None:
-    """What a code host or an export has: text and HTML, finished, no script."""
-    cell = next(
-        c for c in executed["01-hello-driver"].cells if c.source.startswith("%%rustdriver hello")
-    )
-    html = "".join(o.get("data", {}).get("text/html", "") for o in cell.outputs)
-    assert "Hello, world!" in html
-    assert "Bye bye!" in html
+def test_what_is_kept_is_what_a_run_shows(lesson: tuple[str, Any, Any]) -> None:
+    """The file has outputs, for readers on a code host; no widgets, no errors, no times."""
+    _, kept, ran = lesson
+    nbformat.validate(kept)
+    assert "widgets" not in kept.metadata
+    for before, after in zip(kept.cells, ran.cells, strict=True):
+        if before.cell_type == "code":
+            kinds = [(o.output_type, *sorted(o.get("data", {}))) for o in before.outputs]
+            assert kinds == [(o.output_type, *sorted(o.get("data", {}))) for o in after.outputs]
+            assert before.execution_count is not None, "run tools/lessons.py"
+    html = texts(kept, "text/html")
     assert "<script" not in html
+    assert not re.search(r"/tmp/|/root/|/home/|C:\\\\Users", json.dumps(kept))
+
+
+def test_it_is_made_as_lessons_are(lesson: tuple[str, Any, Any]) -> None:
+    name, kept, _ = lesson
+    text = "\n".join(cell.source for cell in kept.cells if cell.cell_type == "markdown")
+    assert kept.cells[0].source.startswith(f"# {int(name[:2])}. ")
+    for part in ("You will learn", "## What real Windows does differently", "## Exercises"):
+        assert part in text, f"the lesson has no part: {part}"
+    known = next(each for each in lessons() if each.number == int(name[:2]))
+    numbers = [m[1] for c in kept.cells if c.cell_type == "code" if (m := CHECK.search(c.source))]
+    assert numbers == [each.number for each in known.exercises]
+    assert 2 <= len(numbers) <= 4
+    for each in known.exercises:
+        assert f"### {each.number} {each.title}" in text
+
+
+def test_no_exercise_is_solved_at_first(lesson: tuple[str, Any, Any]) -> None:
+    _, _, ran = lesson
+    for cell in ran.cells:
+        if cell.cell_type == "code" and CHECK.search(cell.source):
+            assert "not yet. " in "".join(o.data["text/plain"] for o in cell.outputs)
+
+
+def test_each_exercise_can_be_solved(
+    lesson: tuple[str, Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folded solutions, put where they belong, are found to be right; twice."""
+    _, kept, _ = lesson
+    progress = tmp_path / "progress.json"
+    monkeypatch.setenv("KERNELLAB_PROGRESS", str(progress))
+    cells = [nbformat.v4.new_code_cell(kept.cells[first_code(kept)].source)]
+    exercises = []
+    for index, cell in enumerate(kept.cells):
+        match = CHECK.search(cell.source) if cell.cell_type == "code" else None
+        if match is None:
+            continue
+        starter, solution = kept.cells[index - 1], kept.cells[index + 1]
+        assert SOLUTION.search(solution.source), f"{match[1]} has no folded solution"
+        found = _CODE.search(solution.source)
+        assert found is not None
+        check = cell.source
+        if found[1] == "rust":
+            magic = starter.source.partition("\n")[0]
+            if "--allow-failure" not in magic:
+                magic += " --allow-failure"
+            cells.append(nbformat.v4.new_code_cell(f"{magic}\n{found[2]}"))
+        else:
+            cells.append(nbformat.v4.new_code_cell(starter.source))
+            if CHECK.search(found[2]):
+                check = found[2]
+            else:
+                cells.append(nbformat.v4.new_code_cell(found[2]))
+        cells += [nbformat.v4.new_code_cell(check), nbformat.v4.new_code_cell(check)]
+        exercises.append(match[1])
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    results = [
+        "".join(o.get("data", {}).get("text/plain", "") for o in cell.outputs)
+        for cell in notebook.cells
+        if CHECK.search(cell.source)
+    ]
+    assert [each for each in results if not each.startswith("✓")] == []
+    assert len(results) == 2 * len(exercises)
+    assert sorted(json.loads(progress.read_text())["solved"]) == sorted(exercises)
+
+
+def first_code(notebook: Any) -> int:
+    return next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+
+
+#: What lessons show, by the beginning of the cell that does.
+SHOWS: dict[str, list[tuple[str, str]]] = {
+    "01-hello-driver": [
+        ("data = hello.image", "begins with b'MZ'"),
+        ("%%rustdriver hello", "Bye bye!"),
+        ("%%rustdriver settings", "Services\\settings"),
+        ("%%rustdriver printing", "100 % safe: %s %n %x"),
+        ("primes.unload()", "found 25 primes"),
+        ("leaky.unload()", "leak-pool"),
+        ("leaky.unload()", "cell:10"),
+        ("%%rustdriver refused", "STATUS_NOT_SUPPORTED"),
+        ("%%rustdriver panics", "panicked at cell:10"),
+        ("%%rustdriver panics", "> 10 |"),
+        ("print(null.bugcheck", "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED"),
+        ("%%rustdriver alive", "rebooted"),
+        ("%%rustdriver alive", "everything works"),
+    ],
+}
+
+
+def test_it_shows_what_it_promises(lesson: tuple[str, Any, Any]) -> None:
+    name, kept, ran = lesson
+    for notebook in (kept, ran):
+        for beginning, text in SHOWS.get(name, []):
+            assert text in shown(notebook, beginning)
