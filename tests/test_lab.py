@@ -133,9 +133,10 @@ def test_interrupt_gives_the_prompt_back(
         if any(isinstance(event, DbgPrint) for event in events):
             threading.Timer(0.1, _thread.interrupt_main).start()
 
-    target.subscribe(heard)
+    deaf = target.subscribe(heard)
     with pytest.raises(KeyboardInterrupt):
         target.load(image)
+    deaf()
     assert target.stopped == "interrupted"
     assert target.drivers["spins"].state == "interrupted"
     assert target.load(hello).running
