@@ -9,6 +9,7 @@ thread a few milliseconds after they came.
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import queue
 import sys
@@ -428,6 +429,9 @@ def main() -> None:
     """Serve on standard input and output; whatever else prints goes to standard error."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    Endpoint(sys.stdin.buffer, out).serve()
+    endpoint = Endpoint(sys.stdin.buffer, out)
+    # What is there now stays: looking through it for garbage again and again takes time.
+    gc.freeze()
+    endpoint.serve()
     # Threads that wait on the client must not keep the process.
     os._exit(0)

@@ -41,6 +41,10 @@ _KINDS: Final = {int(kind): kind for kind in Kind}
 _MUTANT, _SEMAPHORE = Kind.MUTANT, Kind.SEMAPHORE
 #: Waiting for these two takes their signal away.
 _EVENT, _TIMER = Kind.SYNCHRONIZATION_EVENT, Kind.SYNCHRONIZATION_TIMER
+#: What a message calls them, by the type byte.
+_WORDS: Final = [
+    _KINDS[n].name.lower().replace("_", " ") if n in _KINDS else "" for n in range(max(Kind) + 1)
+]
 _STATE: Final = place("DISPATCHER_HEADER", "SignalState")[0]
 _WAIT_LIST: Final = place("DISPATCHER_HEADER", "WaitListHead")[0]
 _MUTANT_OWNER: Final = place("KMUTANT", "OwnerThread")[0]
@@ -189,24 +193,38 @@ class Dispatcher:
         The NTSTATUS where the wait is over at once, else what the activity or handler gives
         back to be blocked. ``timeout`` is in units of 100 ns as the WDK has it: negative is
         relative, 0 only tests, None waits without end. ``why`` says what is waited for; by
-        default it is the first object.
+        default it is the one object.
         """
         k = self._k
         thread = k.ps.current
         if thread.wait_irql is not None:
             k.scheduler.set_irql(thread.wait_irql)
             thread.wait_irql = None
+        if len(objects) == 1:
+            (obj,) = objects
+            kind, state = self._look(obj)
+            if state > 0 or (kind is _MUTANT and self.owner(obj) == thread.object):
+                self._bounded = timeout is not None
+                return self._take(obj, kind, state, thread)
+            why = why or f"the {_WORDS[kind]} at {obj:#x}"
+            return self._block(objects, every, timeout, alertable, why)
         ready = [i for i, obj in enumerate(objects) if self._available(obj, thread)]
         if ready and (not every or len(ready) == len(objects)):
             taken = objects if every else (objects[ready[0]],)
             status = 0 if every else ready[0]
             self._bounded = timeout is not None
             for obj in taken:
-                status |= self._take(obj, thread)
+                status |= self._take(obj, *self._look(obj), thread)
             return status
+        return self._block(objects, every, timeout, alertable, why)
+
+    def _block(
+        self, objects: tuple[int, ...], every: bool, timeout: int | None, alertable: bool, why: str
+    ) -> int | Wait:
+        k = self._k
+        thread = k.ps.current
         if timeout == 0:
             return const("STATUS_TIMEOUT")
-        why = why or self._name(objects[0])
         self._may_block(why)
         waiting = Waiting(thread, objects, every, alertable)
         for obj in objects:
@@ -216,9 +234,6 @@ class Dispatcher:
             waiting.alarm = k.scheduler.at(max(due, k.now + 1), Expire(self, waiting))
         thread.waiting_on = waiting
         return Wait(why)
-
-    def _name(self, obj: int) -> str:
-        return f"the {self.kind(obj).name.lower().replace('_', ' ')} at {obj:#x}"
 
     def sleep(self, interval: int, *, alertable: bool = False) -> int | Wait:
         """Give the processor up for an interval, as KeDelayExecutionThread has it."""
@@ -235,11 +250,12 @@ class Dispatcher:
                     continue
                 status = 0
                 for each in waiting.objects:
-                    status |= self._take(each, thread)
-            elif self._available(obj, thread):
-                status = waiting.objects.index(obj) | self._take(obj, thread)
+                    status |= self._take(each, *self._look(each), thread)
             else:
-                break
+                kind, state = self._look(obj)
+                if state <= 0 and not (kind is _MUTANT and self.owner(obj) == thread.object):
+                    break
+                status = waiting.objects.index(obj) | self._take(obj, kind, state, thread)
             self.end(waiting, status)
 
     def end(self, waiting: Waiting, status: int) -> None:
@@ -279,19 +295,17 @@ class Dispatcher:
         """The ETHREAD of the thread that owns a mutex, 0 where none does."""
         return self._k.memory.u64(mutant + _MUTANT_OWNER)
 
-    def _take(self, obj: int, thread: Thread) -> int:
+    def _take(self, obj: int, kind: Kind, state: int, thread: Thread) -> int:
         """What a satisfied wait does to an object; flags for the wait's status."""
-        kind = self.kind(obj)
         if kind is _EVENT or kind is _TIMER:
             self.set_state(obj, 0)
         elif kind is _SEMAPHORE:
-            self.set_state(obj, self.state(obj) - 1)
+            self.set_state(obj, state - 1)
         elif kind is _MUTANT:
-            return self._take_mutant(obj, thread)
+            return self._take_mutant(obj, state, thread)
         return 0
 
-    def _take_mutant(self, obj: int, thread: Thread) -> int:
-        state = self.state(obj)
+    def _take_mutant(self, obj: int, state: int, thread: Thread) -> int:
         if state <= _MUTANT_DEEPEST:
             raise RaisedStatus(const("STATUS_MUTANT_LIMIT_EXCEEDED"), "a mutex is owned too often")
         self.set_state(obj, state - 1)

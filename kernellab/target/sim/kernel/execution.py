@@ -45,7 +45,7 @@ _KEPT: Final = 2048
 _MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deferred:
     """An export that goes on as an activity: its trap's rsp, and whose result it is."""
 
@@ -308,6 +308,9 @@ class Flow:
             cpu.call(request.address, request.arguments, level.rsp - level.room & ~0xF)
             self._sending = False
             return None
+        if isinstance(request, Wait):
+            self.wait = request
+            return Outcome.BLOCKED
         if isinstance(request, Unwind):
             self.unwind_to(request.registers)
             return None
@@ -322,11 +325,8 @@ class Flow:
                 self._close(self.levels.pop())
             self.value = request.value
             return Outcome.ENDED
-        if isinstance(request, Spin):
-            self.spin = request
-            return Outcome.SPINNING
-        self.wait = request
-        return Outcome.BLOCKED
+        self.spin = request
+        return Outcome.SPINNING
 
     def _close(self, level: Level) -> None:
         close = getattr(level.activity, "close", None)

@@ -407,8 +407,11 @@ class Kernel:
         A call at the end of a routine that the kernel called can be a jump, which returns to
         the kernel: then it is the driver of that routine.
         """
-        found = self.driver_at(self.memory.u64(self.flow.trap_rsp))
-        return found or self.driver_at(self.flow.callee)
+        address = self.memory.u64(self.flow.trap_rsp)
+        last = self._last_module
+        if last is not None and last.base <= address < last.base + last.size:
+            return last.name
+        return self.driver_at(address) or self.driver_at(self.flow.callee)
 
     def routine(self) -> str:
         """The kernel's routine that a driver is in, by its name; empty where it is in none."""

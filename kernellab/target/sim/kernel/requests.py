@@ -1,4 +1,8 @@
-"""What an activity of the kernel can ask for, and what an activity is: see :mod:`.execution`."""
+"""What an activity of the kernel can ask for, and what an activity is: see :mod:`.execution`.
+
+Requests are never changed once they are made. The most frequent ones are not frozen, since that
+makes making one take several times as long.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """Ask for ``address`` to be called with ``arguments``; its rax is sent back."""
 
@@ -15,7 +19,7 @@ class Call:
     arguments: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wait:
     """Give up the processor; ``why`` names what is waited for, for whoever asks.
 

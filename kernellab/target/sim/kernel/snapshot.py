@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ from ..machine.checkpoint import Checkpoint
 from ..machine.memory import AddressSpace, Page
 from ..machine.unwind import ModuleImage
 from .driver import NtFailure
+from .events import Bus
 from .execution import Call, Context, Flow, Wait
 from .pool import Allocation
 from .records import Records
@@ -31,6 +33,19 @@ if TYPE_CHECKING:
 
 #: Never changed after they were made: kept by reference.
 _SHARED: Final = (Allocation, Page, Context, ModuleImage, Call, Wait, AddressSpace)
+
+
+def _copy_of_random(original: random.Random) -> random.Random:
+    copy = random.Random(0)  # noqa: S311 - interleavings, not secrets
+    copy.setstate(original.getstate())
+    return copy
+
+
+#: What is copied as a whole at each restore, and how.
+_COPIED: Final[dict[type, Callable[[Any], Any]]] = {
+    Records: Records,
+    random.Random: _copy_of_random,
+}
 #: Attributes of the kernel that are the same for a machine's whole life.
 _FIXED: Final = frozenset(
     ("memory", "cpu", "emit", "exports", "bus", "tell", "fresh_context", "_names", "_addresses")
@@ -103,7 +118,7 @@ class Snapshot:
         kind = type(obj)
         if kind in _SHARED or kind.__name__ == "Export":
             return self._keep(obj)
-        if kind is Records or kind.__name__ == "UcContext":
+        if kind in _COPIED or kind.__name__ == "UcContext":
             number = self._keep(obj)
             self._renewed.append((number, self._renew(obj)))
             return number
@@ -115,7 +130,8 @@ class Snapshot:
         return number
 
     def _renew(self, original: Any) -> Any:
-        return Records(original) if type(original) is Records else self._cpu.clone(original)
+        copy = _COPIED.get(type(original), self._cpu.clone)
+        return copy(original)
 
 
 class _Keeper(pickle.Pickler):
@@ -164,6 +180,8 @@ def _roots(k: Kernel) -> Iterator[tuple[str, Any]]:
 def _contents(root: Any) -> dict[str, Any]:
     module = type(root).__module__
     if not module.startswith("kernellab.target.sim.") or ".machine." in module:
+        return {}
+    if isinstance(root, Bus):  # who listens is the same for a machine's whole life
         return {}
     if hasattr(root, "__dict__"):
         skip: frozenset[str] = _FIXED if type(root).__name__ == "Kernel" else frozenset()

@@ -114,6 +114,7 @@ class Cpu:
         self._call = self._writer("rcx", "rdx", "r8", "r9", "rsp", "rip")
         self._set_cr3 = writer(self._engine, x86.UC_X86_REG_CR3)
         self._set_gs = writer(self._engine, x86.UC_X86_REG_GS_BASE)
+        self._set_both = batch_writer(self._engine, (x86.UC_X86_REG_GS_BASE, x86.UC_X86_REG_CR3))
         #: The top-level page table in use.
         self.root = memory.root
         self._fresh = self.save()
@@ -274,8 +275,11 @@ class Cpu:
     def load(self, context: Any, root: int, gs_base: int) -> None:
         """Bring back what :meth:`save` gave, in the address space at ``root``."""
         self._engine.context_restore(context)
-        self._set_gs(gs_base)
-        self.set_root(root)
+        if self.veil.drawn:
+            self.veil.lift()
+        self.root = root
+        self._set_both(gs_base, root)
+        self.memory.stale = False
 
     def forget_exception(self) -> None:
         """The last exception is handled: the next is no double fault."""
