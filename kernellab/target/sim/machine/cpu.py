@@ -30,6 +30,7 @@ from .registers import (
     batch_reader,
     batch_writer,
     drop_counter,
+    hook_syscall,
     reader,
     renew,
     writer,
@@ -130,7 +131,7 @@ class Cpu:
 
     def _hook(self) -> None:
         add = self._engine.hook_add
-        add(uc.UC_HOOK_INSN, self._on_syscall, None, 1, 0, x86.UC_X86_INS_SYSCALL)
+        hook_syscall(self._engine, self._on_syscall)
         self.special = SpecialInstructions(self, self._engine)
         self.floating = FloatingPoint(self._engine)
         add(uc.UC_HOOK_INTR, self._on_interrupt)
@@ -375,25 +376,25 @@ class Cpu:
         self.trapping = True
         try:
             value = self.handlers[index](a, b, c, d, rsp)
+            self.trapping = False
+            if value.__class__ is int:
+                if self.attention and index:
+                    self.value = value
+                    self._stop(Stop.YIELDED)
+                    return
+                _U64.pack_into(ram, self._mailbox + RESULT, value)
+                if (self.irql > 1) is not self.veil.drawn:
+                    self.veil.sync()
+                if self.memory.stale:
+                    self.flush()
+            elif index:
+                self.value = value
+                self._stop(Stop.DEFERRED)
         except BaseException as error:
-            # Kept set: whoever reports the error wants to know that a call was under way.
+            # ``trapping`` is kept set: whoever reports the error wants to know that a call was
+            # under way.
             self._error = error
             self._stop(Stop.FAULT)
-            return
-        self.trapping = False
-        if value.__class__ is int:
-            if self.attention and index:
-                self.value = value
-                self._stop(Stop.YIELDED)
-                return
-            _U64.pack_into(ram, self._mailbox + RESULT, value)
-            if (self.irql > 1) is not self.veil.drawn:
-                self.veil.sync()
-            if self.memory.stale:
-                self.flush()
-        elif index:
-            self.value = value
-            self._stop(Stop.DEFERRED)
 
     def _on_interrupt(self, engine: Any, vector: int, _data: Any) -> None:
         rip = self._rip()

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from unicorn import UC_HOOK_INSN as _HOOK
 from unicorn import x86_const as x86
 
 _library: Any = None
+_SYSCALL_HOOK: Any = None
 try:
+    from unicorn.unicorn_py3.arch.intel import HOOK_INSN_SYSCALL_CFUNC as _SYSCALL_HOOK
     from unicorn.unicorn_py3.unicorn import uclib as _library
 except ImportError:
     pass  # a binding that is built differently
@@ -41,6 +44,18 @@ def _quick(engine: Any, name: str) -> Callable[..., Any] | None:
         return partial(function, handle)
     found: Callable[..., Any] | None = getattr(engine, f"_do_{name}", None)
     return found
+
+
+def hook_syscall(engine: Any, callback: Callable[[Any, Any], None]) -> None:
+    """Call ``callback``, which must not raise, at each ``syscall``.
+
+    The binding's own way there puts two more calls around each.
+    """
+    add = getattr(engine, "_Uc__do_hook_add", None)
+    if add is None or _SYSCALL_HOOK is None:
+        engine.hook_add(_HOOK, callback, None, 1, 0, x86.UC_X86_INS_SYSCALL)
+    else:
+        add(_HOOK, _SYSCALL_HOOK(callback), 1, 0, ctypes.c_int(x86.UC_X86_INS_SYSCALL))
 
 
 def reader(engine: Any, number: int) -> Callable[[], int]:
