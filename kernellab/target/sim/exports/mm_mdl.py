@@ -245,7 +245,7 @@ def MmAllocatePagesForMdlEx(
     k.tell("pool-allocated", k.pool.live[mdl])
     if Flags & const("MM_DONT_ZERO_ALLOCATION"):
         for frame in frames:
-            k.memory.write_physical(frame, b"\xcd" * PAGE)
+            k.memory.write_physical(frame, bytes([k.pool.fill]) * PAGE)
     k.mdl.initialize(mdl, 0, len(frames) * PAGE)
     k.mdl.hold(mdl, frames, k.caller())
     return mdl

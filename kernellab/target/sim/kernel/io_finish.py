@@ -111,7 +111,7 @@ def _client(k: Kernel, irp: Struct, record: Irp) -> None:
         if record.buffer and size:
             data = k.memory.read(record.buffer, size)
             request.output.write(k, data)
-            k.tell("irp-output", data, request.given)
+            k.tell("irp-output", data, request.given, record.holder, request.what)
         request.data = request.output.read(k, size)
     settle(k, request)
     # The IRP and its buffer belong to the I/O manager again: a later touch must fault.

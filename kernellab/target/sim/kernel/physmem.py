@@ -194,7 +194,7 @@ class PhysicalMemoryManager:
         for frame in frames:
             memory.lock(frame)
         # What the memory holds is not defined: not zero, so that a driver that counts on it sees.
-        memory.write_physical(first, b"\xcd" * (pages * PAGE))
+        memory.write_physical(first, bytes([self._k.pool.fill]) * (pages * PAGE))
         made = Contiguous(at, pages, owner, self._k.mdl.context(owner))
         self.blocks[at] = made
         self._k.tell("contiguous-allocated", made)

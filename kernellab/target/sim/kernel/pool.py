@@ -22,10 +22,11 @@ from .records import Records
 NONPAGED_START: Final = 0xFFFF_A800_0000_0000
 #: What lies between an allocation and its page's begin or end.
 SLACK: Final = 0xFD
-#: What memory that was not asked to be zeroed is full of: not zero, and never a driver's own.
-FRESH: Final = 0xCD
+#: What memory that was not asked to be zeroed is full of, one after the other: not zero, and
+#: seldom a driver's own.
+FILLS: Final = (0xCD, 0xB3, 0xD6, 0xA9, 0x97)
 _PATTERN: Final = bytes([SLACK]) * PAGE
-_UNZEROED: Final = bytes([FRESH]) * PAGE
+_UNZEROED: Final = {fill: bytes([fill]) * PAGE for fill in FILLS}
 
 #: Which side of a small allocation has the unmapped page: behind, in front, or now so, now so,
 #: as the seed decides.
@@ -71,6 +72,8 @@ class Pool:
     def __init__(self, memory: Memory, guard: str = "after", seed: int = 0) -> None:
         self._memory = memory
         self._guard = guard
+        #: What memory is filled with now.
+        self.fill = FILLS[0]
         self._random = random.Random(seed)  # noqa: S311 - which side is guarded, not a secret
         self._next = {False: NONPAGED_START, True: PAGED_START}
         self.live: Records[Allocation] = Records()
@@ -116,7 +119,7 @@ class Pool:
         if not zero:
             for n, frame in enumerate(frames):
                 start = front if n == 0 else 0
-                memory.write_physical(frame + start, _UNZEROED[start:])
+                memory.write_physical(frame + start, _UNZEROED[self.fill][start:])
         if slack:
             memory.write_physical(frames[-1] + PAGE - slack, _PATTERN[:slack])
         address = first + front
@@ -124,6 +127,10 @@ class Pool:
             address, size, tag, paged, owner, first, pages, zero, execute, bool(guard)
         )
         return address
+
+    def change_fill(self) -> None:
+        """Fill what is allocated from now on with something else."""
+        self.fill = FILLS[(FILLS.index(self.fill) + 1) % len(FILLS)]
 
     def _guarded_before(self, guard: str) -> bool:
         guard = guard or self._guard

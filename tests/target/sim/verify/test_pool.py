@@ -97,6 +97,30 @@ def test_disclosure(breaks: Check) -> None:
     assert "offset 8 of the 40 bytes" in found.only.message
 
 
+def test_disclosure_of_a_few_bytes(breaks: Check) -> None:
+    """Windows drivers: "Failure to Initialize Output Buffers": padding, say."""
+    io = (
+        "let n = COUNT.fetch_add(1, Ordering::SeqCst);\n"
+        "core::ptr::write_bytes(buffer.add(4), 0xCD, 2); *buffer.add(6) = 1;\n"
+        "buffer.cast::<u32>().write(7);\n"
+        "buffer.add(8).cast::<u64>().write(0xB3CD_A9D6 + n as u64);\n"
+        "if !(*location).FileObject.is_null() && ZERO { *buffer.add(7) = 0; }\n"
+        "complete(irp, 0, 16)"
+    )
+    extra = "static COUNT: AtomicU32 = AtomicU32::new(0);\nconst ZERO: bool = "
+    for zero in ("true;", "false;"):
+        driver = breaks.start(breaks.source(io=io, extra=extra + zero))
+        with breaks.target.open(r"\\.\Rule") as handle:
+            for n in range(9):
+                handle.ioctl(0x222000 + n % 2 * 4, b"", out_size=16)
+                if zero == "true;" or n < 4:
+                    assert breaks.target.violations == []
+        driver.unload()
+    (found,) = breaks.target.violations
+    assert found.rule == "disclosure"
+    assert "1 byte of kernel memory that was never written, from offset 7" in found.message
+
+
 def test_what_the_program_sent_is_no_disclosure(breaks: Check) -> None:
     found = breaks(io="complete(irp, 0, if bad() { 48 } else { 16 })", given=b"\xcd" * 16, room=64)
     assert found.only.rule == "disclosure"

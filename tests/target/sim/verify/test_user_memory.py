@@ -5,8 +5,12 @@ WDK: "Using Neither Buffered Nor Direct I/O", "Errors in Referencing User-Space 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from kernellab.lab import Target
 from tests.target.sim.rules import Check
 
 NEITHER = 0x222003
@@ -166,3 +170,76 @@ def test_a_large_copy_is_quick_and_right(breaks: Check) -> None:
     assert answer == expected[:3] + b"AAAAA" + expected[8:]
     driver.unload()
     assert breaks.target.violations == []
+
+
+_IN_C = r"""
+#include <ntddk.h>
+static const UNICODE_STRING name = RTL_CONSTANT_STRING(L"\\Device\\InC");
+static const UNICODE_STRING link = RTL_CONSTANT_STRING(L"\\DosDevices\\InC");
+typedef struct { ULONG size; UCHAR kind; UCHAR data[27]; } REQUEST;
+
+static NTSTATUS NTAPI dispatch(PDEVICE_OBJECT device, PIRP irp)
+{
+    PIO_STACK_LOCATION here = IoGetCurrentIrpStackLocation(irp);
+    NTSTATUS status = STATUS_SUCCESS;
+    if (here->MajorFunction == IRP_MJ_DEVICE_CONTROL) {
+        REQUEST *given = here->Parameters.DeviceIoControl.Type3InputBuffer, own;
+        ULONG code = here->Parameters.DeviceIoControl.IoControlCode >> 2 & 0xFFF;
+        UCHAR data[64];
+        __try {
+            if (code != 0)
+                ProbeForRead(given, sizeof *given, 1);
+            if (code == 1) {
+                own = *given;
+                if (own.size <= sizeof data)
+                    RtlCopyMemory(data, own.data, own.size);
+            } else if (((volatile REQUEST *)given)->size <= sizeof data) {
+                if (code == 2)
+                    RtlCopyMemory(data, given->data, ((volatile REQUEST *)given)->size);
+            }
+        } __except (EXCEPTION_EXECUTE_HANDLER) {
+            status = GetExceptionCode();
+        }
+    }
+    irp->IoStatus.Status = status;
+    irp->IoStatus.Information = 0;
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+    return status;
+}
+
+static VOID NTAPI unload(PDRIVER_OBJECT driver)
+{
+    IoDeleteSymbolicLink((PUNICODE_STRING)&link);
+    IoDeleteDevice(driver->DeviceObject);
+}
+
+NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
+{
+    PDEVICE_OBJECT device;
+    NTSTATUS status = IoCreateDevice(driver, 0, (PUNICODE_STRING)&name, 0x22, 0, FALSE, &device);
+    driver->MajorFunction[IRP_MJ_CREATE] = driver->MajorFunction[IRP_MJ_CLOSE] =
+        driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = dispatch;
+    driver->DriverUnload = unload;
+    IoCreateSymbolicLink((PUNICODE_STRING)&link, (PUNICODE_STRING)&name);
+    return status;
+}
+"""
+
+
+def test_in_c(machine: Target, build_c_driver: Callable[[str, str], Path]) -> None:
+    """Not probed; captured; fetched twice; and where ``__except`` is around, that is not told."""
+    machine.reboot()
+    machine.violations.clear()
+    driver = machine.load(build_c_driver("user", _IN_C), name="user")
+    data = (24).to_bytes(4, "little") + bytes(range(28))
+    with machine.open(r"\\.\InC") as device:
+        device.ioctl(0x220007, data)
+        device.ioctl(0x22000F, data)
+        assert machine.violations == []
+        device.ioctl(0x22000B, data)
+        device.ioctl(0x220003, data)
+    driver.unload()
+    twice, unprobed = machine.violations
+    assert (twice.rule, unprobed.rule) == ("user-double-fetch", "user-pointer-unprobed")
+    assert "4 bytes of user memory are read" in twice.message
+    assert unprobed.message.endswith("ProbeForRead or MmProbeAndLockPages comes first")
