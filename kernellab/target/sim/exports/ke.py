@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..kernel.bugcheck import BugCheck
+from ..kernel.execution import Spin, Steps
 from .registry import DISPATCH_LEVEL, HIGH_LEVEL, export, export_code, export_data
 
 if TYPE_CHECKING:
@@ -70,13 +71,39 @@ def KeQueryPerformanceCounter(k: Kernel, PerformanceFrequency: int) -> int:
 
 
 @export("VOID KeStallExecutionProcessor(ULONG MicroSeconds)", irql=HIGH_LEVEL)
-def KeStallExecutionProcessor(k: Kernel, MicroSeconds: int) -> None:
-    """WDK: "KeStallExecutionProcessor function (ntifs.h)": passes virtual time."""
+def KeStallExecutionProcessor(k: Kernel, MicroSeconds: int) -> Steps | None:
+    """WDK: "KeStallExecutionProcessor function (ntifs.h)": passes virtual time.
+
+    What other processors do meanwhile takes place in that time.
+    """
+    k.tell("stalled", MicroSeconds)
+    if k.scheduler.busy > 1 and MicroSeconds:
+        return _stall(k, MicroSeconds * 10)
     k.now += MicroSeconds * 10
     if k.now >= k.alarm:
         k.cpu.attention = True
-    k.tell("stalled", MicroSeconds)
     k.scheduler.check_watchdog()
+    return None
+
+
+class _Due:
+    """Whether a moment has come; as an alarm's action it does nothing but let time come to it."""
+
+    __slots__ = ("_due", "_k")
+
+    def __init__(self, k: Kernel, due: int) -> None:
+        self._k, self._due = k, due
+
+    def __call__(self) -> bool:
+        return self._k.now >= self._due
+
+
+def _stall(k: Kernel, units: int) -> Steps:
+    due = _Due(k, k.now + units)
+    k.scheduler.at(k.now + units, due)
+    yield Spin(due, "the end of KeStallExecutionProcessor")
+    k.scheduler.check_watchdog()
+    return 0
 
 
 @export("VOID KeBugCheck(ULONG BugCheckCode)", irql=HIGH_LEVEL)

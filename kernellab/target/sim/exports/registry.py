@@ -42,9 +42,6 @@ from ..kernel.execution import Deferred, Steps, Wait, WaitOnce
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
-#: Virtual time of one call, units of 100 ns.
-CALL_UNITS: Final = 10
-
 PASSIVE_LEVEL, APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL = 0, 1, 2, 15
 
 #: C types that are not pointers: size in bytes, negative where signed. Other names of one
@@ -149,7 +146,7 @@ class Export:
         cpu, name, irql = k.cpu, self.name, self.irql
 
         def handler(a: int, b: int, c: int, d: int, rsp: int) -> Any:
-            k.now += CALL_UNITS
+            k.now += k.call_units
             if k.now >= k.alarm:
                 cpu.attention = True
             if cpu.irql > irql:

@@ -12,5 +12,5 @@ class Alarm:
 
     due: int
     number: int
-    action: Callable[[], None] = field(compare=False)
+    action: Callable[[], object] = field(compare=False)
     cancelled: bool = field(default=False, compare=False)

@@ -41,7 +41,7 @@ from .pnp_interface import Interface
 from .pool import Pool
 from .power import PowerState
 from .process import ProcessManager
-from .scheduler import NEVER, Scheduler
+from .scheduler import CALL_UNITS, NEVER, Scheduler
 from .section import SectionManager
 from .system import SystemState
 from .thread import Dpc, Thread
@@ -98,6 +98,8 @@ class Kernel:
         #: Virtual time since boot, in units of 100 ns; when the next alarm is due.
         self.now = 0
         self.alarm = NEVER
+        #: Virtual time of one call into the kernel: less while several processors are busy.
+        self.call_units = CALL_UNITS
         self.boot_time = BOOT_TIME
         #: What happens inside, for whoever listens: the verifier, a trace.
         self.bus = Bus()

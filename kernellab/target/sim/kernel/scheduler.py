@@ -10,7 +10,8 @@ thread as soon as the IRQL is below DISPATCH_LEVEL (WDK pages "Managing Hardware
 "Introduction to DPC Objects", "Thread Scheduling").
 
 Time is virtual, in units of 100 ns. A call into the kernel takes 1 us; an instruction 1 ns, counted
-only while slices are; when every thread waits, time jumps to the next timer.
+only while slices are; when every thread waits, time jumps to the next timer. While several
+processors are busy each step counts a part only, since the others do theirs in the same time.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .dpc_queues import DpcQueues
 from .execution import Flow, Outcome, Stopped
 from .structs import Struct
 from .thread import CURRENT_THREAD, QUANTUM, Processor, Thread
+from .thread import Stuck as Stuck
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -46,21 +48,11 @@ _TIME_SLICE: Final = 20_000
 _LINGER: Final = 200
 
 _INSTRUCTIONS_A_UNIT: Final = 100
+#: Virtual time of a call into the kernel while one processor is busy.
+CALL_UNITS: Final = 10
 #: How long :meth:`Scheduler.settle` lets what can run go on, units: 1 ms.
 _SETTLE: Final = 10_000
 NEVER: Final = 1 << 62
-
-
-class Stuck(Exception):
-    """Every thread waits, and no timer is set: nothing will ever happen by itself.
-
-    ``thread`` is the one whose end was awaited, ``why`` what it waits for.
-    """
-
-    def __init__(self, thread: Thread, why: str) -> None:
-        super().__init__(f"waits for ever for {why}")
-        self.thread = thread
-        self.why = why
 
 
 class Scheduler:
@@ -76,6 +68,8 @@ class Scheduler:
         self._ready_levels = 0
         self._numbers = 0
         self._linger = 0
+        #: On how many processors something runs now.
+        self.busy = 1
         #: Whether what runs now is stopped after some instructions by itself.
         self._slicing = False
         self.processors = [Processor(k, n, k.new_stack()) for n in range(processors)]
@@ -118,7 +112,7 @@ class Scheduler:
         thread.waiting_on = None
         self.make_ready(thread)
 
-    def at(self, due: int, action: Callable[[], None]) -> Alarm:
+    def at(self, due: int, action: Callable[[], object]) -> Alarm:
         """Call ``action`` when virtual time has come to ``due``."""
         self._numbers += 1
         alarm = Alarm(due, self._numbers, action)
@@ -209,6 +203,8 @@ class Scheduler:
             if spinning and not self.alarms:
                 raise self._deadlock(spinning)
             return False
+        if len(able) != self.busy:
+            self._set_busy(len(able))
         processor = able[0] if len(able) == 1 else self.random.choice(able)
         if len(able) > 1 or self._contended(processor):
             self._linger = _LINGER
@@ -227,6 +223,10 @@ class Scheduler:
         while (number := bits(_SLICE_BITS)) >= _SLICE_SPAN:
             pass
         return _SLICE[0] + number
+
+    def _set_busy(self, count: int) -> None:
+        self.busy = count
+        self._k.call_units = max(1, CALL_UNITS // count)
 
     def _check_asked(self) -> None:
         if self._k.cpu.asked():
@@ -285,7 +285,7 @@ class Scheduler:
         self._slicing = count > 0
         outcome = flow.step(count)
         if count and outcome is Outcome.YIELDED:
-            k.now += count // _INSTRUCTIONS_A_UNIT
+            k.now += count // (_INSTRUCTIONS_A_UNIT * self.busy)
             self.check_watchdog()
         p.irql = k.cpu.irql
         if flow is p.isr_flow:
@@ -393,6 +393,7 @@ class Scheduler:
 
     def take_over(self, flow: Flow, irql: int) -> None:
         """Give the current processor to ``flow`` for good: the machine has stopped."""
+        self._set_busy(1)
         self._give_cpu(flow, self.current)
         self._k.cpu.irql = self.current.irql = irql
         self._k.cpu.attention = False

@@ -71,6 +71,18 @@ class Thread(Flow):
         return self.attached or self.process
 
 
+class Stuck(Exception):
+    """Every thread waits, and no timer is set: nothing will ever happen by itself.
+
+    ``thread`` is the one whose end was awaited, ``why`` what it waits for.
+    """
+
+    def __init__(self, thread: Thread, why: str) -> None:
+        super().__init__(f"waits for ever for {why}")
+        self.thread = thread
+        self.why = why
+
+
 @dataclass(slots=True)
 class Dpc:
     """A queued deferred procedure call: its KDPC and the arguments it was queued with."""

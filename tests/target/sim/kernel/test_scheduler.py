@@ -275,3 +275,40 @@ def test_a_routine_runs_on_all_processors_at_once(build_driver: Build, seed: int
         seed=seed,
     )
     assert lines[:3] == ["100 0x101 28 0", "2 4", "16 0x808"]
+
+
+_PARALLEL = """
+unsafe extern "system" fn work(context: *mut c_void) {
+    unsafe {
+        let context = context as usize;
+        KeSetSystemAffinityThread(1 << (context & 1));
+        // Both have begun: from here on two processors are busy.
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        while COUNT.load(Ordering::Relaxed) < 2 { KeGetCurrentIrql(); }
+        let begin = KeQueryPerformanceCounter(core::ptr::null_mut());
+        for _ in 0..2000 {
+            if context & 2 == 0 { KeGetCurrentIrql(); } else { KeStallExecutionProcessor(10); }
+        }
+        let end = KeQueryPerformanceCounter(core::ptr::null_mut());
+        let took = (end - begin) / 10;
+        println!("{} {}", context, took);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [(0, 1500, 3500), (2, 20000, 26000)])
+def test_two_busy_processors_share_the_time(
+    build_driver: Build, kind: int, least: int, most: int
+) -> None:
+    """What two processors do takes place at the same time: 2,000 calls of 1 us on each take about
+    2 ms, not 4, and so do stalls, each of which lasts as long as it was asked to.
+    """
+    lines = run(
+        build_driver,
+        f"parallel{kind}",
+        f"let (a, b) = (spawn(work, {kind}), spawn(work, {kind + 1})); join(a); join(b);",
+        _PARALLEL,
+    )
+    took = {int(number): int(time) for number, time in (line.split() for line in lines[:2])}
+    assert all(least <= time <= most for time in took.values()), took
