@@ -51,6 +51,11 @@ MISUSE = {
         let _raised = irql::raise(Irql::DISPATCH);
         event.wait();
     """,
+    "exec::sleep may be called at APC_LEVEL and below; the IRQL is DISPATCH_LEVEL": """
+        let value = SpinLock::new(0);
+        let _held = value.lock();
+        windows_kernel_rs::exec::sleep(core::time::Duration::from_millis(1));
+    """,
     "SpinLock::lock may be called at DISPATCH_LEVEL and below; the IRQL is IRQL 5": """
         static LOCK: SpinLock<()> = SpinLock::new(());
         let _raised = irql::raise(Irql::from_raw(5));

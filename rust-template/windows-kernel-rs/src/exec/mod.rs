@@ -56,6 +56,7 @@ pub const LONGEST_STALL: Duration = Duration::from_micros(50);
 /// use core::time::Duration;
 /// windows_kernel_rs::exec::sleep(Duration::from_millis(10));
 /// ```
+#[track_caller]
 pub fn sleep(time: Duration) {
     irql::assert_at_most(Irql::APC, "exec::sleep");
     delay(relative(time));
@@ -68,6 +69,7 @@ pub fn sleep(time: Duration) {
 /// ```no_run
 /// windows_kernel_rs::exec::yield_now();
 /// ```
+#[track_caller]
 pub fn yield_now() {
     irql::assert_at_most(Irql::APC, "exec::yield_now");
     delay(0);

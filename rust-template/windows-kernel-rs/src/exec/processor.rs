@@ -89,6 +89,7 @@ impl Processor {
     ///     assert_eq!(Processor::current(), processor);
     /// }
     /// ```
+    #[track_caller]
     pub fn pin(self) -> Pinned {
         irql::assert_at_most(Irql::APC, "Processor::pin");
         let wanted =
@@ -106,6 +107,7 @@ impl Processor {
     /// let indices = Processor::all().map(|p| p.run(|| Processor::current().index()));
     /// # let _ = indices.count();
     /// ```
+    #[track_caller]
     pub fn run<R>(self, body: impl FnOnce() -> R) -> R {
         let _here = self.pin();
         body()

@@ -71,6 +71,7 @@ impl StopSource {
 
     /// Tells all to stop, and ends their waits. IRQL <= DISPATCH. WDK: "KeSetEvent function
     /// (wdm.h)".
+    #[track_caller]
     pub fn stop(&self) {
         self.event.set();
     }
@@ -92,6 +93,7 @@ impl StopToken {
 
     /// Sleeps for `time`, or until it is time to stop; whether it is. IRQL <= APC.
     #[must_use]
+    #[track_caller]
     pub fn sleep(&self, time: Duration) -> bool {
         self.wait_for(time).is_signaled()
     }
@@ -135,6 +137,7 @@ impl<T: Send + 'static> Worker<T> {
     ///
     /// # Errors
     /// As [`thread::try_spawn`].
+    #[track_caller]
     pub fn try_spawn<F>(body: F) -> Result<Self>
     where
         F: FnOnce(&StopToken) -> T + Send + 'static,
@@ -146,6 +149,7 @@ impl<T: Send + 'static> Worker<T> {
     }
 
     /// Tells the thread to stop without waiting for it. IRQL <= DISPATCH.
+    #[track_caller]
     pub fn request_stop(&self) {
         self.source.stop();
     }
@@ -156,6 +160,7 @@ impl<T: Send + 'static> Worker<T> {
     ///
     /// # Errors
     /// As [`JoinHandle::join`].
+    #[track_caller]
     pub fn stop(self) -> Result<T> {
         drop(self.source);
         self.thread.join()

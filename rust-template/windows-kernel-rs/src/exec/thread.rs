@@ -43,6 +43,7 @@ use crate::sync::wait::sealed::Object;
 /// assert_eq!(sum.join()?, 6);
 /// # Ok(()) }
 /// ```
+#[track_caller]
 pub fn try_spawn<F, T>(body: F) -> Result<JoinHandle<T>>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -161,6 +162,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// [`Error::POSSIBLE_DEADLOCK`] when a thread joins itself.
+    #[track_caller]
     pub fn join(self) -> Result<T> {
         irql::assert_at_most(Irql::APC, "JoinHandle::join");
         if self.is_current() {
@@ -186,6 +188,7 @@ impl<T> JoinHandle<T> {
 
     /// Its priority. IRQL: PASSIVE. WDK: "KeQueryPriorityThread function (wdm.h)".
     #[must_use]
+    #[track_caller]
     pub fn priority(&self) -> Priority {
         irql::assert_at_most(Irql::PASSIVE, "JoinHandle::priority");
         priority_of(self.raw())
@@ -193,6 +196,7 @@ impl<T> JoinHandle<T> {
 
     /// Sets its priority; the one before. IRQL: PASSIVE. WDK: "KeSetPriorityThread function
     /// (wdm.h)".
+    #[track_caller]
     pub fn set_priority(&self, priority: Priority) -> Priority {
         irql::assert_at_most(Irql::PASSIVE, "JoinHandle::set_priority");
         change_priority(self.raw(), priority)
@@ -255,6 +259,7 @@ impl Priority {
 
 /// The priority of the thread that calls. IRQL: PASSIVE.
 #[must_use]
+#[track_caller]
 pub fn current_priority() -> Priority {
     irql::assert_at_most(Irql::PASSIVE, "exec::thread::current_priority");
     // SAFETY: it has no precondition.
@@ -270,6 +275,7 @@ pub fn current_priority() -> Priority {
 /// // What is urgent.
 /// thread::set_current_priority(before);
 /// ```
+#[track_caller]
 pub fn set_current_priority(priority: Priority) -> Priority {
     irql::assert_at_most(Irql::PASSIVE, "exec::thread::set_current_priority");
     // SAFETY: it has no precondition.

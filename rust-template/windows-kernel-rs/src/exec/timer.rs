@@ -115,6 +115,7 @@ impl Timer {
     /// anew; the return value says whether it was.
     ///
     /// IRQL <= DISPATCH. WDK: "KeSetTimerEx function (wdm.h)".
+    #[track_caller]
     pub fn start(&self, after: Duration) -> bool {
         irql::assert_at_most(Irql::DISPATCH, "Timer::start");
         self.set(relative(after), 0)
@@ -127,6 +128,7 @@ impl Timer {
     ///
     /// # Errors
     /// [`Error::INVALID_PARAMETER`] when the period is not 1 to `i32::MAX` whole milliseconds.
+    #[track_caller]
     pub fn start_periodic(&self, after: Duration, period: Duration) -> Result<bool> {
         irql::assert_at_most(Irql::DISPATCH, "Timer::start_periodic");
         Ok(self.set(relative(after), milliseconds(period)?))
@@ -143,6 +145,7 @@ impl Timer {
     /// closure may run at this moment.
     ///
     /// IRQL <= DISPATCH. WDK: "KeCancelTimer function (wdm.h)".
+    #[track_caller]
     pub fn cancel(&self) -> bool {
         irql::assert_at_most(Irql::DISPATCH, "Timer::cancel");
         // SAFETY: the timer is initialized.
@@ -153,6 +156,7 @@ impl Timer {
     ///
     /// IRQL <= DISPATCH. WDK: "KeReadStateTimer function (wdm.h)".
     #[must_use]
+    #[track_caller]
     pub fn has_expired(&self) -> bool {
         irql::assert_at_most(Irql::DISPATCH, "Timer::has_expired");
         // SAFETY: the timer is initialized.

@@ -125,6 +125,7 @@ impl WorkItem {
     /// # Errors
     /// [`Error::INSUFFICIENT_RESOURCES`] when memory runs out; [`Error::DEVICE_NOT_READY`] in a
     /// driver without a [`Driver`](crate::Driver).
+    #[track_caller]
     pub fn try_new<F>(routine: F) -> Result<Self>
     where
         F: FnMut() + Send + 'static,
@@ -156,6 +157,7 @@ impl WorkItem {
     /// Has it run soon; `false` where it waits to run already.
     ///
     /// IRQL <= DISPATCH. WDK: "IoQueueWorkItemEx function (wdm.h)".
+    #[track_caller]
     pub fn queue(&self) -> bool {
         irql::assert_at_most(Irql::DISPATCH, "WorkItem::queue");
         let head = self.head();
