@@ -43,7 +43,7 @@ from .kernel.execution import Stopped
 from .kernel.fs_host import FolderError
 from .kernel.io_client import StillPending
 from .kernel.kernel import UNITS, Kernel
-from .kernel.scheduler import Stuck
+from .kernel.scheduler import PATIENCE, Stuck
 from .kernel.snapshot import Snapshot
 from .machine.pe import MAX_FILE
 from .output import Output
@@ -196,6 +196,8 @@ class Endpoint:
         k = self._kernel
         seconds, budget = _limits(request)
         k.cpu.budget = budget
+        # Before the time limit, which is the wall clock's, so that each run ends in the same way.
+        k.scheduler.patience = round(seconds * PATIENCE / _DEFAULT_TIMEOUT)
         k.cpu.clear()
         self._busy = True
         self._deadline.set(seconds)

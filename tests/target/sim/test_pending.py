@@ -14,9 +14,9 @@ from kernellab.sources import build_path
 from .conftest import DRIVERS
 from .test_devices import status_of
 
-CODES = [0x22_0000 | function << 2 for function in range(0x800, 0x80D)]
+CODES = [0x22_0000 | function << 2 for function in range(0x800, 0x80E)]
 LATER, FOREVER, CANCELABLE, THREAD, TWICE, TOUCH, RELEASE, CONTEXT = CODES[:8]
-HELD, BLOCK, UNBLOCK, SYNCHRONOUS, WHO = CODES[8:]
+HELD, BLOCK, UNBLOCK, SYNCHRONOUS, WHO, PERIODIC = CODES[8:]
 NAME = r"\\.\Pending"
 
 
@@ -54,6 +54,28 @@ def test_a_call_that_nothing_completes_is_cancelled(target: Target, pending: Pat
         assert info.value.name == "STATUS_CANCELLED"
         assert driver.log.lines == ["cancel routine at 2"]
         assert device.ioctl(CONTEXT, out_size=8)[0] == 1
+    driver.unload()
+    assert target.violations == []
+
+
+def test_a_call_beside_a_timer_that_rings_for_ever(target: Target, pending: Path) -> None:
+    """It is given up after so many alarms, the same in each run, and not by the wall clock."""
+    driver = target.load(pending)
+    times = []
+    with target.open(NAME) as device:
+        device.ioctl(PERIODIC)
+        for _ in range(2):
+            before = target.status()["time"]
+            with pytest.raises(NtStatusError, match="timers rang 5,000 times without") as info:
+                device.ioctl(CANCELABLE, timeout=1)
+            assert info.value.name == "STATUS_CANCELLED"
+            times.append(target.status()["time"] - before)
+        request = device.ioctl_async(CANCELABLE)
+        with pytest.raises(StillPending, match="timers rang 5,000 times without"):
+            request.result(timeout=1)
+        assert request.cancel()
+    assert times == pytest.approx([5.0, 5.0], abs=0.01)
+    assert not target.stopped
     driver.unload()
     assert target.violations == []
 

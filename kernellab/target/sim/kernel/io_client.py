@@ -181,7 +181,7 @@ def run(k: Kernel, activity: Steps, name: str) -> Any:
         waited = thread.waiting_on
         if not isinstance(waited, Request):
             raise stopped
-        why = _give_up(k, waited)
+        why = _give_up(k, waited, stopped)
         try:
             k.drive(thread)
         except Stuck as stuck:
@@ -204,7 +204,7 @@ def call(k: Kernel, activity: SendIrp, name: str) -> Request:
         waited = stuck.thread.waiting_on
         if not isinstance(waited, Request) or waited is not activity.request:
             raise
-        raise _give_up(k, waited) from None
+        raise _give_up(k, waited, stuck) from None
     return checked(request)
 
 
@@ -223,13 +223,13 @@ def await_request(k: Kernel, request: Request) -> Request:
     if not request.completed:
         try:
             k.run(_wait_for(k, request), "NtWaitForSingleObject", user=True)
-        except Stuck:
+        except Stuck as stuck:
             abandon(k, request)
             k.drive(None)
             owner = request.file.device.owner if request.file is not None else "the driver"
             raise StillPending(
-                f"{owner} keeps {request.what} pending, and nothing is left to run that could "
-                "complete it: make it do so by another request, or cancel() it"
+                f"{owner} keeps {request.what} pending, and {stuck.left}: make it do so by another "
+                "request, or cancel() it"
             ) from None
     return checked(request)
 
@@ -247,12 +247,12 @@ def cancel(k: Kernel, request: Request) -> bool:
     return was_open
 
 
-def _give_up(k: Kernel, request: Request) -> NtFailure:
+def _give_up(k: Kernel, request: Request, stuck: Stuck) -> NtFailure:
     """A call that waits for ever: cancel its IRP and let its thread go."""
     record = k.irps.live.get(request.irp)
     owner = record.holder if record is not None else "the driver"
     k.run(io_cancel.cancel_request(k, request), "IoCancelIrp", user=True)
-    why = f"{owner} keeps {request.what} pending, and nothing is left to run that could complete it"
+    why = f"{owner} keeps {request.what} pending, and {stuck.left}"
     if request.completed:
         return NtFailure(request.status, f"{why}: it was cancelled")
     abandon(k, request)

@@ -7,7 +7,7 @@ WDK pages: "Using Buffered I/O", "IoBuildDeviceIoControlRequest function (wdm.h)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import io_buffers
 from . import irp as irps
@@ -31,6 +31,9 @@ class Request:
 
     ``what`` names it for messages. Statuses are unsigned 32-bit numbers.
     """
+
+    #: A wait for it can be given up: see :meth:`.Scheduler.run`.
+    can_give_up: ClassVar[bool] = True
 
     what: str
     file: File | None

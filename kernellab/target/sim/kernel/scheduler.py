@@ -53,6 +53,8 @@ CALL_UNITS: Final = 10
 #: How long :meth:`Scheduler.settle` lets what can run go on, units: 1 ms.
 _SETTLE: Final = 10_000
 NEVER: Final = 1 << 62
+#: How many alarms may ring while the client waits for a request, unless it says how long.
+PATIENCE: Final = 50_000
 
 
 class Scheduler:
@@ -68,6 +70,8 @@ class Scheduler:
         self._ready_levels = 0
         self._numbers = 0
         self._linger = 0
+        #: How many alarms have rung; after how many more a call is given up: see :meth:`run`.
+        self.rung, self.patience = 0, PATIENCE
         #: On how many processors something runs now.
         self.busy = 1
         #: Whether what runs now is stopped after some instructions by itself.
@@ -148,6 +152,7 @@ class Scheduler:
         while self.alarms and (self.alarms[0].cancelled or self.alarms[0].due <= k.now):
             alarm = heapq.heappop(self.alarms)
             if not alarm.cancelled:
+                self.rung += 1
                 alarm.action()
         self._set_alarm()
 
@@ -169,11 +174,18 @@ class Scheduler:
     # -- running --------------------------------------------------------------------------------
 
     def run(self, thread: Thread) -> None:
-        """Run the machine until ``thread`` has ended. Raises :class:`Stuck` where it cannot."""
-        asked = self._k.cpu.asked
+        """Run the machine until ``thread`` has ended. Raises :class:`Stuck` where it cannot.
+
+        Also where it waits for a request of the client while alarms ring :attr:`patience` times.
+        """
+        asked, waited, since = self._k.cpu.asked, thread.waiting_on, self.rung
         while thread.levels:
             if not self._once() and not self._pass_time():
                 raise Stuck(thread, thread.wait.why if thread.wait else "something")
+            if thread.waiting_on is not waited:
+                waited, since = thread.waiting_on, self.rung
+            elif self.rung - since > self.patience and getattr(waited, "can_give_up", False):
+                raise Stuck(thread, "a request", rung=self.rung - since)
             if asked():
                 raise Stopped("asked")
 

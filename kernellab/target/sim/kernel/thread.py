@@ -74,13 +74,22 @@ class Thread(Flow):
 class Stuck(Exception):
     """Every thread waits, and no timer is set: nothing will ever happen by itself.
 
-    ``thread`` is the one whose end was awaited, ``why`` what it waits for.
+    ``thread`` is the one whose end was awaited, ``why`` what it waits for. ``rung``: timers are
+    set, but have rung so often in vain.
     """
 
-    def __init__(self, thread: Thread, why: str) -> None:
+    def __init__(self, thread: Thread, why: str, *, rung: int = 0) -> None:
         super().__init__(f"waits for ever for {why}")
         self.thread = thread
         self.why = why
+        self.rung = rung
+
+    @property
+    def left(self) -> str:
+        """What is left to run, in words."""
+        if self.rung:
+            return f"timers rang {self.rung - 1:,} times without its being completed"
+        return "nothing is left to run that could complete it"
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ const BLOCK: u32 = code(0x809);
 const UNBLOCK: u32 = code(0x80A);
 const SYNCHRONOUS: u32 = code(0x80B);
 const WHO: u32 = code(0x80C);
+const PERIODIC: u32 = code(0x80D);
 
 static mut CSQ: MaybeUninit<IO_CSQ> = MaybeUninit::zeroed();
 static mut QUEUE: MaybeUninit<LIST_ENTRY> = MaybeUninit::zeroed();
@@ -101,6 +102,7 @@ pub unsafe extern "system" fn DriverEntry(
 unsafe extern "system" fn unload(driver: *mut DRIVER_OBJECT) {
     unsafe {
         let _ = with(LINK, |link| IoDeleteSymbolicLink(link));
+        KeCancelTimer(addr_of_mut!(TIMER).cast());
         IoUnregisterShutdownNotification((*driver).DeviceObject);
         IoDeleteDevice((*driver).DeviceObject);
     }
@@ -339,6 +341,11 @@ unsafe fn control(
             }
             SYNCHRONOUS => {
                 println!("synchronous {}", IoIsOperationSynchronous(irp));
+                complete(irp, STATUS_SUCCESS, 0)
+            }
+            PERIODIC => {
+                // A timer that rings for ever, each millisecond, and does nothing.
+                KeSetTimerEx(addr_of_mut!(TIMER).cast(), -10_000, 1, null_mut());
                 complete(irp, STATUS_SUCCESS, 0)
             }
             WHO => {
