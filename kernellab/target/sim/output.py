@@ -29,14 +29,14 @@ class Output:
 
     def event(self, kind: str, fields: dict[str, Any]) -> None:
         """Queue one event."""
+        lines = self._lines
         with self._lock:
             self._seq += 1
             if kind == "dbgprint":
-                line = _dbgprint(self._seq, **fields)
+                lines.append(_dbgprint(self._seq, **fields))
             else:
-                line = json.dumps({"event": kind, "seq": self._seq, **fields})
-            self._lines.append(line)
-            count = len(self._lines)
+                lines.append(json.dumps({"event": kind, "seq": self._seq, **fields}))
+            count = len(lines)
         if count >= _BATCH:
             self.flush()
         elif count == 1:

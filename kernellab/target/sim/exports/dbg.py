@@ -35,7 +35,7 @@ def _print(k: Kernel, component: int, level: int, text: bytes) -> int | Steps:
             "level": level,
             "component": component,
             "irql": k.cpu.irql,
-            "thread": k.thread.id,
+            "thread": k.ps.current.id,
         },
     )
     if (

@@ -32,11 +32,12 @@ _RAISE: Final = const("POOL_RAISE_IF_ALLOCATION_FAILURE")
 _NX: Final = const("POOL_NX_ALLOCATION")
 _ZERO: Final = const("POOL_ZERO_ALLOCATION")
 # POOL_FLAGS, and what the three pools of ExAllocatePool2 are: paged, executable.
-_POOLS: Final = (
-    (const("POOL_FLAG_NON_PAGED"), (False, False)),
-    (const("POOL_FLAG_NON_PAGED_EXECUTE"), (False, True)),
-    (const("POOL_FLAG_PAGED"), (True, False)),
-)
+_POOLS: Final = {
+    const("POOL_FLAG_NON_PAGED"): (False, False),
+    const("POOL_FLAG_NON_PAGED_EXECUTE"): (False, True),
+    const("POOL_FLAG_PAGED"): (True, False),
+}
+_ANY_POOL: Final = sum(_POOLS)
 _UNINITIALIZED: Final = const("POOL_FLAG_UNINITIALIZED")
 _CACHE_ALIGNED: Final = const("POOL_FLAG_CACHE_ALIGNED")
 _RAISE_ON_FAILURE: Final = const("POOL_FLAG_RAISE_ON_FAILURE")
@@ -85,10 +86,10 @@ def _by_type(k: Kernel, kind: int, size: int, tag: int, *, fails: bool, guard: s
 
 def _by_flags(k: Kernel, flags: int, size: int, tag: int, guard: str = "") -> int:
     """Allocate as POOL_FLAG_… say."""
-    chosen = [kind for flag, kind in _POOLS if flags & flag]
+    chosen = _POOLS.get(flags & _ANY_POOL)  # exactly one of them
     address = 0
-    if size and tag and len(chosen) == 1:
-        paged, execute = chosen[0]
+    if size and tag and chosen is not None:
+        paged, execute = chosen
         address = _allocate(
             *(k, size, tag),
             paged=paged,

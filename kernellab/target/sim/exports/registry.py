@@ -218,6 +218,7 @@ def _variadic(
 ) -> Callable[[int, int, int, int, int], Any]:
     """The same for a function whose last parameter is a :class:`VaList`."""
     count, memory = len(shapes), k.memory
+    behind = 8 + 8 * count
 
     def call(a: int, b: int, c: int, d: int, rsp: int) -> Any:
         given: tuple[int, ...] = (a, b, c, d)
@@ -227,7 +228,7 @@ def _variadic(
             ((value & mask) ^ sign) - sign
             for value, (mask, sign) in zip(given, shapes, strict=False)
         ]
-        arguments = VaList(memory, rsp + 8 + 8 * count, (a, b, c, d)[count:])
+        arguments = VaList(memory, rsp + behind, given[count:4])
         return function(k, *values, arguments)
 
     return call

@@ -69,10 +69,13 @@ def read_string(memory: Memory, address: int, limit: int = MAX_OUTPUT) -> bytes:
     Pages are read one after the other, so that a fault has the address that the guest would
     fault at, and memory after the terminator is never touched beyond its page.
     """
-    step = 256
-    size = min(limit, step, 0x1000 - (address & 0xFFF))
-    if size <= 0:
-        return b""
+    size = 0x1000 - (address & 0xFFF)
+    if size > 256:
+        size = 256
+    if size > limit:
+        if limit <= 0:
+            return b""
+        size = limit
     chunk = memory.read(address, size)
     end = chunk.find(0)
     if end >= 0:
@@ -80,8 +83,7 @@ def read_string(memory: Memory, address: int, limit: int = MAX_OUTPUT) -> bytes:
     parts = [chunk]
     while (limit := limit - size) > 0:
         address = address + size & 0xFFFF_FFFF_FFFF_FFFF
-        step = 0x1000
-        size = min(limit, step, 0x1000 - (address & 0xFFF))
+        size = min(limit, 0x1000 - (address & 0xFFF))
         chunk = memory.read(address, size)
         end = chunk.find(0)
         if end >= 0:
