@@ -67,6 +67,7 @@ def test_wheel_holds_the_template_and_the_panes_files(wheel: Path) -> None:
     assert [n for n in names if n.startswith("kernellab/pane/static/") and n.endswith(".js")]
     assert "kernellab/py.typed" in names
     assert "kernellab/ntdata/layouts.json" in names
+    assert "kernellab/_notebooks/01-hello-driver.ipynb" in names
 
 
 @pytest.mark.slow
@@ -86,6 +87,10 @@ def test_install_and_use_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
         check=False,
     )
     assert (done.stdout, done.returncode) == ("from a wheel\nbye\n", 0), done.stderr
+    subprocess.run(
+        [str(programs / "kernellab"), "course", "1"], cwd=tmp_path, check=True, timeout=60
+    )
+    assert (tmp_path / "01-hello-driver.ipynb").is_file()
     book = Notebook(python, cwd=tmp_path)
     try:
         source = driver_source(f'println!("from a wheel at {time.time_ns()}");')
