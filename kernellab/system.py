@@ -18,6 +18,15 @@ from .session import reply_bytes
 
 _SZ, _EXPAND_SZ, _BINARY, _DWORD, _MULTI_SZ, _QWORD = 1, 2, 3, 4, 7, 11
 _TEXT: Final = (_SZ, _EXPAND_SZ)
+#: The names of registry types.
+REGISTRY_TYPES: Final = {
+    _SZ: "REG_SZ",
+    _EXPAND_SZ: "REG_EXPAND_SZ",
+    _BINARY: "REG_BINARY",
+    _DWORD: "REG_DWORD",
+    _MULTI_SZ: "REG_MULTI_SZ",
+    _QWORD: "REG_QWORD",
+}
 _NOT_FOUND, _NO_PATH = 0xC0000034, 0xC000003A
 #: Bytes of a file in one request.
 _CHUNK: Final = 1 << 20

@@ -37,7 +37,10 @@ def execute(path: Path, timeout: int = 120) -> Any:
         # Solving exercises here is not the user's own progress.
         environment = {**os.environ, "KERNELLAB_PROGRESS": str(Path(folder) / "progress.json")}
         client = nbclient.NotebookClient(
-            notebook, timeout=timeout, resources={"metadata": {"path": folder}}
+            notebook,
+            timeout=timeout,
+            coalesce_streams=True,  # how text is cut into pieces is a matter of time
+            resources={"metadata": {"path": folder}},
         )
         client.execute(env=environment)
     return notebook

@@ -150,6 +150,20 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("%%rustdriver alive", "rebooted"),
         ("%%rustdriver alive", "everything works"),
     ],
+    "11-registry": [
+        ("%%rustdriver tuned", 'depth 16, label "unnamed"'),
+        ("target = tuned.target", 'depth 64, label "the fast one"'),
+        ("services =", "REG_DWORD 64"),
+        ('tuned.parameters = {"Depth": "64"}', "STATUS_OBJECT_TYPE_MISMATCH"),
+        ("from kernellab.system", "Depth = 4000000000 is not in 1..=1024; depth 16"),
+        ("from kernellab.system", "STATUS_INVALID_BUFFER_SIZE"),
+        ("doorman.parameters", "what is Alow (14 bytes)?"),
+        ("for _ in range(3)", "start 4, last words: it was nice"),
+        ("REREAD =", "refused: STATUS_INVALID_PARAMETER"),
+        ("REREAD =", "still:   depth 64, allow []"),
+        ("with target.open", "STATUS_ACCESS_DENIED"),
+        ("for driver in", "[]"),
+    ],
 }
 
 
