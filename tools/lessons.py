@@ -53,7 +53,9 @@ def clean(notebook: Any) -> Any:
     for number, cell in enumerate(_code(notebook), 1):
         cell.execution_count = number
         cell.metadata.pop("execution", None)
-        cell.outputs = [each for each in cell.outputs if _WIDGET not in each.get("data", {})]
+        cell.outputs = _joined(
+            [each for each in cell.outputs if _WIDGET not in each.get("data", {})]
+        )
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = number
@@ -61,6 +63,17 @@ def clean(notebook: Any) -> Any:
                 text = data[key] if isinstance(data[key], str) else "".join(data[key])
                 data[key] = _steady(text, panes)
     return notebook
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """``outputs`` with what a stream wrote in one piece: how it is cut depends on time."""
+    joined: list[Any] = []
+    for each in outputs:
+        if joined and "name" in each and each.get("name") == joined[-1].get("name"):
+            joined[-1].text += each.text
+        else:
+            joined.append(each)
+    return joined
 
 
 def _code(notebook: Any) -> list[Any]:

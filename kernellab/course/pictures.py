@@ -17,16 +17,17 @@ COLOURS: Final = ("#2f7fd1", "#d9730d", "#2e9e6b", "#b052c0", "#c0392b")
 
 
 class Picture:
-    """An SVG picture, which a notebook shows."""
+    """An SVG picture, which a notebook shows. ``alt`` says in words what is to be seen."""
 
-    def __init__(self, svg: str) -> None:
+    def __init__(self, svg: str, alt: str = "") -> None:
         self.svg = svg
+        self.alt = alt
 
     def _repr_svg_(self) -> str:
         return self.svg
 
     def __repr__(self) -> str:
-        return "<Picture>"
+        return self.alt or "<Picture>"
 
 
 def plot_style() -> None:

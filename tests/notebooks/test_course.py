@@ -150,6 +150,20 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("%%rustdriver alive", "rebooted"),
         ("%%rustdriver alive", "everything works"),
     ],
+    "04-devices": [
+        ("status = target", r"\??\Door -> \Device\Door"),
+        ("chain(", r"\\.\Door → \??\Door → \Device\Door → door"),
+        ("steps = []", "I/O manager → driver: IRP_MJ_READ of 100 bytes"),
+        (
+            "steps = []",
+            "IRP_MJ_CLEANUP; driver → I/O manager: completed; I/O manager → driver: IRP_",
+        ),
+        ("with watch.open()", "STATUS_INVALID_DEVICE_REQUEST"),
+        ("with hotel.open()", "guest 1 leaves after 2 meals"),
+        ("for path in (", "STATUS_OBJECT_NAME_NOT_FOUND"),
+        ("with booth.open()", "STATUS_ACCESS_DENIED"),
+        ("handle = door.open()", "unload pending"),
+    ],
     "11-registry": [
         ("%%rustdriver tuned", 'depth 16, label "unnamed"'),
         ("target = tuned.target", 'depth 64, label "the fast one"'),

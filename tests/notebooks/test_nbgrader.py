@@ -63,7 +63,7 @@ def test_an_assignment_is_released_submitted_and_graded(tmp_path: Path) -> None:
 
     nbgrader(course, "generate_assignment", "lesson01", "--create")
     released = (course / "release" / "lesson01" / source.name).read_text()
-    assert "your code here" in released and "my first driver\\\");" not in released
+    assert "your code here" in released and 'my first driver\\");' not in released
     nbgrader(course, "release_assignment", "lesson01")
 
     desk = tmp_path / "desk"

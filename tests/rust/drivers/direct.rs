@@ -1,8 +1,7 @@
 #![forbid(unsafe_code)]
 //! A disk in memory whose data goes straight between its buffer and the program's pages.
-use windows_kernel_rs::io::queue::File;
 use windows_kernel_rs::io::{
-    Access, Device, DeviceOptions, Ioctl, IoctlCode, Method, Open, Operations, Queue, Read,
+    Access, Device, DeviceOptions, File, Ioctl, IoctlCode, Method, Open, Operations, Queue, Read,
     Request, Transfer, Write,
 };
 use windows_kernel_rs::mem::{NonPaged, PoolBox, Tag};

@@ -1,9 +1,9 @@
 #![forbid(unsafe_code)]
 use core::sync::atomic::{AtomicUsize, Ordering};
 use windows_kernel_rs::io::{
-    Access, Device, DeviceOptions, Ioctl, IoctlCode, Open, Operations, Queue, Read, Request, Write,
+    Access, Device, DeviceOptions, File, Ioctl, IoctlCode, Open, Operations, Queue, Read, Request,
+    Write,
 };
-use windows_kernel_rs::io::queue::File;
 use windows_kernel_rs::{Driver, Error, KernelModule, Result, kernel_module, println};
 
 const COUNT: IoctlCode<(), u64> = IoctlCode::buffered(0x22, 0x800, Access::Any);

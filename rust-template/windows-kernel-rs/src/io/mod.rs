@@ -18,5 +18,5 @@ mod user;
 pub use buffer::{Input, Output};
 pub use device::{Device, DeviceOptions, Open, Operations, Transfer};
 pub use ioctl::{Access, IoctlCode, Method, Route};
-pub use queue::Queue;
+pub use queue::{File, Queue};
 pub use request::{Flush, Ioctl, Read, Request, Write};
