@@ -190,5 +190,8 @@ def _contents(root: Any) -> dict[str, Any]:
 
 
 def _fill(root: Any, contents: dict[str, Any]) -> None:
+    if hasattr(root, "__dict__"):
+        vars(root).update(contents)
+        return
     for name, value in contents.items():
         setattr(root, name, value)
