@@ -177,6 +177,14 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("%%rustdriver bank", "cash 100, loans 0"),
         ("def mine", "the other order: the lock ... <Module as KernelModule>::init::{closure#0}"),
     ],
+    "08-threads-timers": [
+        ("target = heart.target", "'init is done', 'beat 1', 'beat 2', 'beat 3', 'beat 4', 'beat 5'"),
+        ("heart.unload()", "['cleanup', 'told to stop after 5 beats']"),
+        ("def times", "timer  24.9"),
+        ("mailbox.target", "nothing for 20 ms\nletters: 1\nnothing for 20 ms"),
+        ("mailbox.target", "the reader ends"),
+        ("%%rustdriver borrows", "closure may outlive the current function"),
+    ],
     "11-registry": [
         ("%%rustdriver tuned", 'depth 16, label "unnamed"'),
         ("target = tuned.target", 'depth 64, label "the fast one"'),
