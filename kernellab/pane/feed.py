@@ -154,10 +154,12 @@ class Feed:
                     self._send()
                     if update:
                         self._update_static()
-                except Exception:  # the kernel is going down, or its front end is gone
+                except BaseException as error:
                     with self._work:
-                        self._thread = None
-                    return
+                        self._thread = None  # the next change tries again
+                    if isinstance(error, _unreachable()):
+                        return
+                    raise  # a defect of ours: the thread's traceback says so
             idle_since = time.monotonic()
             time.sleep(INTERVAL)
 
@@ -214,6 +216,15 @@ class Feed:
             widget.snapshot = snapshot
         if static is not None:
             static()
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """What sending raises where the kernel goes down, or its front end is gone.
+
+    Sockets and event loops that were closed; ZeroMQ's error is no OSError.
+    """
+    zmq = sys.modules.get("zmq")
+    return (OSError, RuntimeError) if zmq is None else (OSError, RuntimeError, zmq.ZMQError)
 
 
 def _little(column: array[Any]) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kernellab.pane.log import LogPane
 from kernellab.pane.show import new_pane, show
 from kernellab.pane.terminal import TextPane
@@ -64,6 +66,27 @@ def test_a_front_end_that_is_gone_stops_nothing(front_ends: list[FrontEnd]) -> N
     pane.add([printed("y\n")])
     assert isinstance(pane, LogPane)
     assert pane.text().endswith("x\ny")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_defect_is_told_and_the_next_change_is_shown(
+    front_ends: list[FrontEnd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr("threading.excepthook", lambda args: told.append(args.exc_type))
+    shown = []
+
+    def display(bundle: dict[str, Any], *, update: bool = False, **_: Any) -> None:
+        if update and not told:
+            raise KeyError("of ours")
+        shown.append(str(bundle.get("text/plain")))
+
+    pane = new_pane("hello")
+    show(pane, display)
+    pane.add([printed("x\n")])
+    until(lambda: told == [KeyError])
+    pane.add([printed("y\n")])
+    until(lambda: shown[-1].endswith("x\ny"))
 
 
 def test_a_terminal_has_no_output_of_its_own() -> None:
