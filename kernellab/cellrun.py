@@ -10,15 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from .errors import (
-    BuildError,
-    KernelLabError,
-    NtStatusError,
-    TargetTimeout,
-    TestsFailed,
-    UsageError,
-)
-from .protocol import ErrorEvent, State
+from .errors import BuildError, KernelLabError, NtStatusError, TestsFailed, UsageError
+from .protocol import BugcheckEvent, ErrorEvent, State
 from .verifier import EVERY_RULE, without
 
 if TYPE_CHECKING:
@@ -146,6 +139,7 @@ class CellRun:
         self._options = options
         self._stop_events: Callable[[], None] | None = None
         self._retired = False
+        self._in_cell = True  # at its end, everything is brought to the front end
         self._on_machine = False  # what becomes of the machine is this driver's matter as well
         self._pane = new_pane(
             source.name,
@@ -188,6 +182,7 @@ class CellRun:
             if not self._options.allow_failure:
                 raise
         finally:
+            self._in_cell = False
             self._pane.finish()
 
     def _build(self) -> BuildResult:
@@ -265,16 +260,6 @@ class CellRun:
         self._pane.set_state("loading")
         try:
             load()
-        except TargetTimeout as error:
-            if error.frames:
-                event = ErrorEvent(
-                    driver=self.source.name,
-                    error="timeout",
-                    message=str(error),
-                    frames=error.frames,
-                )
-                self._pane.add([event])
-            raise
         finally:
             if self.driver is not None:
                 self._pane.set_timings(self.driver.timings)
@@ -288,6 +273,8 @@ class CellRun:
         mine = [event for event in events if self._concerns(event)]
         if mine:
             self._pane.add(mine)
+        if not self._in_cell and any(isinstance(e, BugcheckEvent | ErrorEvent) for e in mine):
+            self._pane.finish()
         if self.driver is not None and self.driver.state == "gone":
             self._on_machine = not any(_is_reboot(event) for event in mine)
 

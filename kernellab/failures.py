@@ -18,7 +18,7 @@ from .errors import (
     Unsupported,
     UsageError,
 )
-from .protocol import Failure
+from .protocol import ErrorEvent, Failure
 
 if TYPE_CHECKING:
     from .lab import Target
@@ -36,8 +36,10 @@ def typed_error(target: Target, failure: Failure) -> KernelLabError:
     if kind == "bugcheck":
         return _bugcheck_error(target, message)
     if kind == "timeout":
+        stopped = TargetTimeout(_with_place(message, frames), frames=frames)
+        _tell_driver(target, stopped)
         target._stop("timed out")
-        return TargetTimeout(_with_place(message, frames), frames=frames)
+        return stopped
     if kind == "interrupted":
         target._stop("interrupted")
         return TargetStopped(_with_place(message, frames))
@@ -51,6 +53,20 @@ def typed_error(target: Target, failure: Failure) -> KernelLabError:
     if kind == "usage":
         return UsageError(message)
     return TargetLost(f"the target failed inside: {message}")
+
+
+def _tell_driver(target: Target, error: TargetTimeout) -> None:
+    """Driver code was stopped. The driver that it was of tells so, whoever had called it."""
+    names = [frame.module.removesuffix(".sys") for frame in error.frames]
+    driver = next((target.drivers[name] for name in names if name in target.drivers), None)
+    if driver is None:
+        return
+    if driver.loaded:
+        driver._failed(error)
+    message, frames = str(error), error.frames
+    target._publish(
+        [ErrorEvent(driver=driver.name, error="timeout", message=message, frames=frames)]
+    )
 
 
 def _bugcheck_error(target: Target, message: str) -> KernelLabError:

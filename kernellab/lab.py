@@ -324,10 +324,10 @@ class Target(Hardware, System):
                 self.close()
                 raise
 
-    def _stop(self, reason: str) -> None:
-        """The machine has stopped: no driver on it runs any more."""
+    def _stop(self, reason: str, *, but: str = "") -> None:
+        """The machine has stopped: no driver on it runs any more. ``but`` knows it otherwise."""
         self._stopped = self._stopped or reason
-        for driver in list(self.drivers.values()):
+        for driver in [each for each in self.drivers.values() if each.name != but]:
             driver._stopped()
 
     def _restart(self) -> None:
@@ -410,7 +410,7 @@ class Target(Hardware, System):
                 self.violations.append(event)
             elif isinstance(event, BugcheckEvent):
                 self.bugcheck = event
-                self._stop(event.name)
+                self._stop(event.name, but=event.driver)
             elif isinstance(event, Dropped):
                 for driver in self.drivers.values():
                     driver.log.count_lost(event.count)

@@ -38,6 +38,8 @@ class Printer:
     def __call__(self, events: Sequence[Event]) -> None:
         with self._lock:
             for event in events:
+                if isinstance(event, ErrorEvent) and event.error == "timeout":
+                    continue  # it is also the error that ends the run: see error()
                 self._seq = max(self._seq, event.seq)
                 if self._as_json:
                     print(json.dumps(event_fields(event)), file=self._out)

@@ -13,6 +13,7 @@ from tests.drivers import driver_source
 from tests.kernel import Notebook, Result, gone
 
 HELLO = driver_source('println!("hello from {}", "the kernel");')
+FAULTS = Path(__file__).parents[1] / "target" / "sim" / "drivers" / "faults.rs"
 LOOP = driver_source("loop { core::hint::spin_loop(); }")
 
 
@@ -118,7 +119,7 @@ def test_bad_lines(notebook: Notebook, line: str, says: str) -> None:
 def test_bug_check_pane_and_the_next_cell(notebook: Notebook) -> None:
     source = driver_source("let v = unsafe { core::ptr::null::<u32>().read_volatile() };")
     result = notebook.run(f"%%rustdriver bad\n{source}")
-    assert (result.status, result.name) == ("error", "Bugcheck")
+    assert (result.status, result.name) == ("error", "Bugcheck"), result.traceback + result.text
     assert "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED" in result.text
     assert re.search(r"> +8 \|.*read_volatile", result.text)
     assert "0x0000007E" in result.html
@@ -164,6 +165,31 @@ def test_time_out_shows_the_looping_line(notebook: Notebook) -> None:
     assert re.search(r"→ +8 │.*loop", result.html)
     again = notebook.run("spins.reload(timeout=0.5)")
     assert again.name == "TargetTimeout"
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "state", "says"),
+    [
+        ("spin", "TargetTimeout", "timed out", "Time ran out while this ran"),
+        ("null_read", "Bugcheck", "bug check", "*** STOP: 0x0000003B"),
+    ],
+)
+def test_a_stop_in_another_cell_is_shown_in_the_drivers_pane(
+    notebook: Notebook, fault: str, name: str, state: str, says: str
+) -> None:
+    """Its own line, in the pane of the driver that it was of; others go with their machine."""
+    source = FAULTS.read_text(encoding="utf-8")
+    other = notebook.run_ok(f"%%rustdriver hello\n{HELLO}")
+    pane = notebook.run_ok(f"%%rustdriver faults\n{source}")
+    call = f"faults.target.open(r'\\\\.\\Faults').ioctl(0x222000, b'{fault}', timeout=0.5)"
+    result = notebook.run(call)
+    assert (result.status, result.name) == ("error", name)
+    assert notebook.value("faults.state, hello.state") == f"{state} gone"
+    notebook.run_ok("import time; time.sleep(0.2)")  # what is saved comes with the next cell
+    assert pane.text.startswith(f"faults: {state}.")
+    assert says in pane.text and says not in other.text
+    assert re.search(rf"> +\d+ \|.*// @{'spin' if fault == 'spin' else 'read'}", pane.text)
+    assert "hello: gone. Its machine has stopped" in other.text
 
 
 def test_failing_driver_entry_names_its_status(notebook: Notebook) -> None:
