@@ -19,7 +19,8 @@ class Checkpoint:
     """The memory as it was. Many may be kept; each can be gone back to many times."""
 
     def __init__(self, memory: Memory) -> None:
-        memory.dirty = set()
+        if memory.dirty is None:
+            memory.dirty = set()
         _collect(memory)
         #: Pages that have changed since this checkpoint and were not brought back.
         self._changed: set[int] = set()
@@ -36,6 +37,7 @@ class Checkpoint:
         self._locked = dict(memory.locked)
         self._orphans = set(memory._orphans)
         self._pageable = dict(memory.pageable)
+        self._code_losses = memory.code_losses
         self._space = memory.space
         self._spaces = [_Space(space) for space in memory.spaces]
         memory.stale = True
@@ -54,7 +56,9 @@ class Checkpoint:
         for other in memory.checkpoints:
             if other is not self:
                 other._changed |= self._changed
-        changed = any(
+        # What came and went in between left nothing but the CPU's translations, which would be
+        # taken for those of the code that comes there next.
+        changed = memory.code_losses != self._code_losses or any(
             page.execute and (number in code or page.physical in self._changed)
             for pages in (memory.pages, self._pages)
             for number, page in _interesting(pages, code, self._changed)
@@ -71,6 +75,7 @@ class Checkpoint:
         memory._counts = dict(self._counts)
         memory.locked = dict(self._locked)
         memory._orphans = set(self._orphans)
+        self._code_losses = memory.code_losses
         memory.pageable = dict(self._pageable)
         memory.space = self._space
         memory.spaces[:] = [kept.restore() for kept in self._spaces]

@@ -88,6 +88,8 @@ class Memory(PhysicalMemory):
         self.stale = False
         #: Whether code was unmapped that the CPU may have translated: see :meth:`.Cpu.run`.
         self.code_gone = False
+        #: How many pages of code were taken away so far.
+        self.code_losses = 0
         #: The system process's address space; its user half stays empty.
         self.system = AddressSpace(self._table())
         self.spaces.append(self.system)
@@ -204,7 +206,9 @@ class Memory(PhysicalMemory):
                 space = self.space
                 pages, counts = space.pages, space.counts
             page = pages.pop(number)
-            self.code_gone = self.code_gone or page.execute
+            if page.execute:
+                self.code_gone = True
+                self.code_losses += 1
             slot = self._entry(number)
             if self.dirty is not None and self.ram[slot] & DIRTY:
                 self.dirty.add(page.physical)

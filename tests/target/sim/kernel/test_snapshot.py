@@ -98,6 +98,19 @@ def test_drivers_that_came_and_went_in_between(target: Target, ticker: Path, hel
     assert driver.log.lines[-1].startswith("tick 1")
 
 
+def test_another_driver_comes_to_where_one_was(
+    target: Target, build_driver: Callable[..., BuildResult]
+) -> None:
+    """Its code runs, not what the CPU has translated of the one that was unloaded before."""
+    snapshot = target.snapshot()
+    for name in ("one", "two", "three"):
+        image = build_driver(name, f'println!("{{}}", "{name}".len() + {len(name)});').sys
+        driver = target.load(image)
+        driver.unload()
+        assert driver.log.lines == [str(2 * len(name)), "bye"]
+        snapshot.restore()
+
+
 def test_two_snapshots_in_any_order(target: Target, ticker: Path) -> None:
     driver = target.load(ticker)
     early = target.snapshot()
@@ -115,6 +128,20 @@ def test_two_snapshots_in_any_order(target: Target, ticker: Path) -> None:
     with pytest.raises(TargetLost):
         late.restore()
     early.restore()
+
+
+def test_a_later_snapshot_takes_nothing_from_an_earlier_one(
+    target: Target, ticker: Path, hello: Path
+) -> None:
+    """What the host wrote between the two, page tables say, was not brought back."""
+    early = target.snapshot()
+    target.load(hello)
+    late = target.snapshot()
+    for snapshot in (early, late, early):
+        snapshot.restore()
+        driver = target.load(ticker)
+        target.sleep(1.5)
+        assert driver.log.lines[-1] == "tick 1 of 1"
 
 
 def test_memory_comes_back_byte_for_byte(target: Target, ticker: Path) -> None:
