@@ -142,6 +142,11 @@ def test_an_open_handle_keeps_a_device_until_it_is_pulled_out(driver: Driver) ->
 
 def test_mistakes_of_function_drivers_are_reported(driver: Driver) -> None:
     """WDK: "Writing an AddDevice Routine", "Handling an IRP_MN_REMOVE_DEVICE Request"."""
+    node = driver.add_device()  # one that makes none of them
+    node.stop()
+    node.start()
+    node.remove()
+    assert rules(driver) == []
     driver.add_device(description="initializing")
     assert rules(driver) == ["pnp-initializing"]
     driver.add_device(description="stay").remove()
@@ -192,6 +197,7 @@ def test_interfaces_are_listed_and_have_aliases(driver: Driver) -> None:
     assert rules(driver) == []
 
 
+@pytest.mark.seeds(any_order=True)
 def test_interface_notifications(driver: Driver) -> None:
     """WDK: "IoRegisterPlugPlayNotification function (wdm.h)".
 
@@ -212,6 +218,7 @@ def test_interface_notifications(driver: Driver) -> None:
     assert not any("interface" in line for line in log.new())
 
 
+@pytest.mark.seeds(any_order=True)
 def test_a_notification_left_registered_is_reported(driver: Driver) -> None:
     node = driver.add_device()
     ask(node, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -118,11 +119,21 @@ def test_tab_completes_rules() -> None:
     assert "all" in complete_magic(["hello", "--no-verify"], "", bench.values_of)
 
 
-def test_each_rule_has_a_driver_that_breaks_it() -> None:
-    """Some test of the simulator names every rule, in an assertion on what was found."""
-    tests = Path(__file__).parents[1].rglob("test_*.py")
-    texts = "".join(p.read_text(encoding="utf-8") for p in tests)
-    assert [rule.name for rule in table() if f'"{rule.name}"' not in texts] == []
+def test_each_rule_is_broken_by_a_driver_and_kept_by_its_twin() -> None:
+    """Each is named by a test that runs a driver both ways; those about PnP have a driver more."""
+    tests = Path(__file__).parents[1]
+    named = {
+        node.value
+        for path in tests.rglob("test_*.py")
+        for test in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(test, ast.FunctionDef) and any(a.arg == "breaks" for a in test.args.args)
+        for node in ast.walk(test)
+        if isinstance(node, ast.Constant)
+    }
+    left = [rule.name for rule in table() if rule.name not in named]
+    assert all(name.startswith("pnp-") for name in left), left
+    pnp = (tests / "exports" / "test_pnp.py").read_text(encoding="utf-8")
+    assert [name for name in left if f'"{name}"' not in pnp] == []
 
 
 def test_the_table_in_the_documentation_is_up_to_date() -> None:
