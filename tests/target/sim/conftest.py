@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 import kernellab
+from kernellab import lab
 from kernellab.lab import Target
 from kernellab.sources import build_path
+
+from . import seeds
 
 DRIVERS = Path(__file__).with_name("drivers")
 
@@ -39,3 +42,27 @@ def target(_machine: Target) -> Target:
     _machine.drivers.clear()
     _machine.violations.clear()
     return _machine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _recorded() -> Iterator[None]:
+    """What tests ask of the simulator is kept, for :func:`pytest_runtest_call`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab, "Session", seeds.RecordingSession)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """After a test that passed, its drivers run again: see :mod:`seeds`."""
+    taken = seeds.RecordingSession.taken
+    del taken[:]
+    yield
+    conversations, mark = list(taken), item.get_closest_marker("seeds")
+    del taken[:]
+    if mark is not None and "never" in mark.kwargs:
+        return
+    options = {} if mark is None else mark.kwargs
+    for conversation in conversations:
+        if conversation.repeatable():
+            seeds.check(conversation, **options)

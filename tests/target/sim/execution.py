@@ -1,8 +1,9 @@
-"""What tests of threads and locks share: statics and helpers in Rust, and runs that repeat."""
+"""What tests of threads and locks share: statics and helpers in Rust, and runs on any seed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import kernellab
@@ -82,29 +83,21 @@ def _public(source: str) -> str:
     )
 
 
+@dataclass
 class Run:
     """What one run gave: the log's lines and the rules that were broken."""
 
-    def __init__(self, target: Any, driver: Any) -> None:
-        self.lines: list[str] = list(driver.log.lines)
-        self.rules: list[str] = [v.rule for v in target.violations]
-        self.log = [(r.text, r.time, r.irql, r.thread) for r in driver.log]
+    lines: list[str]
+    rules: list[str]
 
 
 def run(build: Build, name: str, body: str, extra: str = "", **options: Any) -> Run:
-    """Load and unload a driver twice, each on a fresh machine: the logs must be the same."""
+    """Load and unload a driver. (That another run is the same is tested for all: see seeds.py.)"""
     image = build(name, f"unsafe {{ {body} }}", extra=prelude(extra)).sys
-    runs = []
     with kernellab.connect("sim", **options) as target:
-        for _ in range(2):
-            target.reboot()
-            target.violations.clear()
-            driver = target.load(image)
-            driver.unload()
-            runs.append(Run(target, driver))
-    assert runs[0].log == runs[1].log
-    assert runs[0].rules == runs[1].rules
-    return runs[0]
+        driver = target.load(image)
+        driver.unload()
+        return Run(list(driver.log.lines), [v.rule for v in target.violations])
 
 
 def outcomes(

@@ -62,6 +62,7 @@ def test_routines_that_synchronize_with_the_service_routine(target: Target) -> N
     assert lines(target)[1:] == ["synchronized at 5, 3", "synchronized at 5, 4"]
 
 
+@pytest.mark.seeds(any_order=True)
 def test_an_interrupt_comes_in_the_middle_of_a_loop(target: Target) -> None:
     """It is delivered between two instructions of whatever runs at a lower IRQL."""
     ask(target, 0)
@@ -71,6 +72,7 @@ def test_an_interrupt_comes_in_the_middle_of_a_loop(target: Target) -> None:
     assert lines(target)[-1] == "seen"
 
 
+@pytest.mark.seeds(any_order=True)
 @pytest.mark.parametrize("processors", [1, 2])
 def test_an_interrupt_waits_for_the_irql(image: Path, processors: int) -> None:
     """WDK: "Managing Hardware Priorities": at a DIRQL and above it is masked."""

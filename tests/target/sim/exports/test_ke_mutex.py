@@ -78,6 +78,7 @@ def test_an_abandoned_mutant_goes_to_who_waits(build_driver: Build) -> None:
     assert found.lines == ["0x80", "0x0", "0", "bye"]
 
 
+@pytest.mark.seeds(any_order=True)
 def test_a_semaphore_counts_and_has_a_limit(build_driver: Build) -> None:
     """WDK: "KeReleaseSemaphore function (wdm.h)", "Semaphore Objects"."""
     body = """let s: *mut KSEMAPHORE = obj(0);

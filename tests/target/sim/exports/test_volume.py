@@ -52,6 +52,7 @@ def test_volumes_are_mounted_verified_and_mounted_anew(target: Target) -> None:
     assert target.violations == []
 
 
+@pytest.mark.seeds(any_order=True)
 def test_stream_file_objects(target: Target) -> None:
     """WDK: "IoCreateStreamFileObject", "IoCreateStreamFileObjectLite function (ntifs.h)".
 
