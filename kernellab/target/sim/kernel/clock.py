@@ -77,7 +77,7 @@ class Clock:
         ):
             high = value >> 32
             at = self._physical + offset
-            _SYSTEM_TIME.pack_into(k.memory.ram, at, value & 0xFFFF_FFFF, high, high)
+            k.memory.write_physical(at, _SYSTEM_TIME.pack(value & 0xFFFF_FFFF, high, high))
 
     def look_at(self, image: bytes) -> None:
         """A driver is loaded: see whether its code reads the page."""

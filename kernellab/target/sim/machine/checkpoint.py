@@ -40,6 +40,9 @@ class Checkpoint:
         self._code_losses = memory.code_losses
         self._space = memory.space
         self._spaces = [_Space(space) for space in memory.spaces]
+        self._leaf_tables = {*memory._leaves.values()}
+        for space in memory.spaces:
+            self._leaf_tables.update(space.leaves.values())
         memory.stale = True
 
     def restore(self, memory: Memory) -> bool:
@@ -50,7 +53,8 @@ class Checkpoint:
             checkpoint._changed |= memory.dirty
         ram, copy = memory.ram, self._copy
         code = memory.pages.keys() ^ self._pages.keys()
-        for page in self._changed:
+        # Leaf tables always: the CPU sets accessed bits in them that nothing else tells of.
+        for page in self._changed.union(self._leaf_tables):
             if page < self._next:
                 ram[page : page + PAGE] = copy[page : page + PAGE]
         for other in memory.checkpoints:

@@ -91,11 +91,11 @@ class Memory(PhysicalMemory):
         #: How many pages of code were taken away so far.
         self.code_losses = 0
         #: The system process's address space; its user half stays empty.
-        self.system = AddressSpace(self._table())
+        self.system = AddressSpace(self.allocate())
         self.spaces.append(self.system)
         # All top-level slots of the kernel's half are filled now: later spaces copy them.
         for slot in _KERNEL_SLOTS:
-            entry = self._table() | _PRESENT | _WRITE | _USER
+            entry = self.allocate() | _PRESENT | _WRITE | _USER
             _U64.pack_into(self.ram, self.system.root + 8 * slot, entry)
         #: The address space that user addresses mean.
         self.space = self.system
@@ -117,9 +117,6 @@ class Memory(PhysicalMemory):
         """All physical memory that was ever used lies below this."""
         return max(self._next, self._used)
 
-    def _table(self) -> int:
-        return self.allocate()
-
     # -- address spaces -----------------------------------------------------------------------
 
     @property
@@ -129,7 +126,7 @@ class Memory(PhysicalMemory):
 
     def new_space(self) -> AddressSpace:
         """An address space whose user half is empty."""
-        space = AddressSpace(self._table())
+        space = AddressSpace(self.allocate())
         size = 8 * _KERNEL_SLOTS.stop - 8 * _KERNEL_SLOTS.start
         start = 8 * _KERNEL_SLOTS.start
         system = self.system.root + start
@@ -143,6 +140,8 @@ class Memory(PhysicalMemory):
         """Give everything of an address space back that is not the current one."""
         self.spaces.remove(space)
         for page in space.pages.values():
+            if self.dirty is not None:
+                self.dirty.add(page.physical)  # what the CPU wrote in it is known nowhere else
             if page.owned:
                 self.release(page.physical)
         for table in (*space.leaves.values(), *space.tables, space.root):
@@ -206,9 +205,8 @@ class Memory(PhysicalMemory):
                 space = self.space
                 pages, counts = space.pages, space.counts
             page = pages.pop(number)
-            if page.execute:
-                self.code_gone = True
-                self.code_losses += 1
+            self.code_gone |= page.execute
+            self.code_losses += page.execute
             slot = self._entry(number)
             if self.dirty is not None and self.ram[slot] & DIRTY:
                 self.dirty.add(page.physical)
@@ -277,7 +275,7 @@ class Memory(PhysicalMemory):
                 slot = table + ((number >> shift) & 0x1FF) * 8
                 (entry,) = _U64.unpack_from(self.ram, slot)
                 if not entry:
-                    made = self._table()
+                    made = self.allocate()
                     if user and shift != 9:
                         self.space.tables.append(made)
                     if user and shift == 27:

@@ -144,6 +144,20 @@ def test_a_later_snapshot_takes_nothing_from_an_earlier_one(
         assert driver.log.lines[-1] == "tick 1 of 1"
 
 
+def test_the_shared_page_has_the_time_of_the_snapshot(
+    target: Target, build_driver: Callable[..., BuildResult]
+) -> None:
+    """Inline KeQueryTickCount reads what the kernel wrote at the last clock interrupt."""
+    body = 'println!("{}", unsafe { windows_kernel_rs::sys::KeQueryTickCount() });'
+    image = build_driver("ticks", body).sys
+    snapshot = target.snapshot()
+    for _ in range(2):
+        driver = target.load(image)
+        assert driver.log.lines[0] == "0"
+        target.sleep(10)
+        snapshot.restore()
+
+
 def test_memory_comes_back_byte_for_byte(target: Target, ticker: Path) -> None:
     """A driver's own data, its stacks and pool, and freed memory that was used again."""
     driver = target.load(ticker)
