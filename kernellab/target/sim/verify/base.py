@@ -75,6 +75,21 @@ class Rule:
         return self.k.flow.keep()
 
 
+class ToldRule(Rule):
+    """A rule that the kernel sees broken where it happens: its events say how, in a sentence."""
+
+    #: The events, where they are not called as the rule is.
+    events: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, verifier: Verifier) -> None:
+        super().__init__(verifier)
+        for event in self.events or (self.name,):
+            self.k.bus.on(event, self._told)
+
+    def _told(self, message: str, driver: str = "") -> None:
+        self.report(message, driver)
+
+
 class Verifier:
     """The rules that are on for one machine, and what they have reported."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernellab import ntdata
 
-from .base import Rule, listens
+from .base import Rule, ToldRule, listens
 
 if TYPE_CHECKING:
     from ..kernel.irp import Irp
@@ -82,28 +82,20 @@ class IrpNotCancelled(Rule):
         )
 
 
-class IrpMisused(Rule):
+class IrpMisused(ToldRule):
     """Each way to make an IRP has its own way to reuse and free it."""
 
     name = "irp-misused"
     summary = "an IRP was initialized, reused or left to the I/O manager as it must not be"
     page = 'WDK: "IoReuseIrp function (wdm.h)", "IoAllocateIrp function (wdm.h)"'
 
-    @listens("irp-misused")
-    def _misused(self, message: str, driver: str) -> None:
-        self.report(message, driver)
 
-
-class DeviceDeletedAttached(Rule):
+class DeviceDeletedAttached(ToldRule):
     """Requests would still be passed on to or from a device object that is gone."""
 
     name = "device-deleted-attached"
     summary = "a device object was deleted while it was part of a stack"
     page = 'WDK: "IoDetachDevice function (wdm.h)", "IoDeleteDevice function (wdm.h)"'
-
-    @listens("device-deleted-attached")
-    def _deleted(self, message: str) -> None:
-        self.report(message)
 
 
 class RemoveLockReleased(Rule):

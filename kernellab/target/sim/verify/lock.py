@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import Related, Rule, Verifier, listens
+from .base import Related, Rule, ToldRule, Verifier, listens
 from .locks import Held
 
 if TYPE_CHECKING:
@@ -142,40 +142,35 @@ class LockWrongOwner(Rule):
                     )
 
 
-class LockMisuse(Rule):
+class LockMisuse(ToldRule):
     """What the routines of a kind of lock notice themselves."""
 
     name = "lock-misuse"
     summary = "a lock was used in a way that its kind does not allow"
     page = 'WDK: "ExReleasePushLockExclusive", "ExDeleteResourceLite", "ExReleaseFastMutex"'
-
-    @listens(
-        *("lock-recursive", "lock-not-owner", "lock-not-held", "lock-held"),
-        *("lock-not-initialized", "bad-owner-pointer"),
+    events = (
+        "lock-recursive",
+        "lock-not-owner",
+        "lock-not-held",
+        "lock-held",
+        "lock-not-initialized",
+        "bad-owner-pointer",
     )
-    def _misused(self, message: str) -> None:
-        self.report(message)
 
 
-class ApcsNotDisabled(Rule):
+class ApcsNotDisabled(ToldRule):
     """A thread that is suspended while it holds a lock would keep it."""
 
     name = "apcs-not-disabled"
     summary = "a lock was acquired with APCs enabled, or a region left that was not entered"
     page = "Bug Check 0xC4: DRIVER_VERIFIER_DETECTED_VIOLATION, 0x37 to 0x3A"
-
-    @listens("apcs-not-disabled", "region-not-entered")
-    def _enabled(self, message: str) -> None:
-        self.report(message)
+    events = ("apcs-not-disabled", "region-not-entered")
 
 
-class RundownMisuse(Rule):
+class RundownMisuse(ToldRule):
     """Each acquisition is released once; a new use begins after a run-down only."""
 
     name = "rundown-misuse"
     summary = "run-down protection was released too often, or initialized anew in use"
     page = "Windows drivers: Run-Down Protection"
-
-    @listens("rundown-not-acquired", "rundown-in-use")
-    def _misused(self, message: str) -> None:
-        self.report(message)
+    events = ("rundown-not-acquired", "rundown-in-use")
