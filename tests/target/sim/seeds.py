@@ -36,6 +36,7 @@ Allowed = Callable[[Outcome], bool]
 _SEQ: Final = re.compile(rb'"seq": ?\d+,? ?')
 #: What an instruction more or less before another thread's changes.
 _INEXACT: Final = frozenset("time frames related message parameters registers instruction".split())
+_HINT: Final = "Where that is as it may be, the test says so: the marker `seeds`, CONTRIBUTING.md"
 #: Seconds, where the test sets no limit of its own: other work shares the machine.
 _PATIENCE: Final = 120.0
 
@@ -218,9 +219,11 @@ def check(
         if allowed is not None:
             assert allowed(found), f"seed {seed} gave an outcome that is not allowed: {found}"
         elif any_order:
-            assert Counter(found) == Counter(expected), f"seed {seed}: {_changes(expected, found)}"
+            assert Counter(found) == Counter(expected), (
+                f"seed {seed}: {_changes(expected, found)}\n{_HINT}"
+            )
         else:
-            assert found == expected, f"seed {seed}: {_changes(expected, found)}"
+            assert found == expected, f"seed {seed}: {_changes(expected, found)}\n{_HINT}"
     _done.add(key)
 
 
