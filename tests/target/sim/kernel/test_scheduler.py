@@ -297,9 +297,10 @@ unsafe extern "system" fn work(context: *mut c_void) {
 
 
 def _share_the_time(lines: list[str]) -> bool:
+    """A call counts half while both are busy, and the seed decides whose turn it is how often."""
     took = {int(number): int(time) for number, time in (line.split() for line in lines[:2])}
     return all(
-        20000 <= time <= 26000 if number & 2 else 1500 <= time <= 3500
+        20000 <= time <= 26000 if number & 2 else 1000 <= time <= 3500
         for number, time in took.items()
     )
 
