@@ -68,4 +68,4 @@ def picture(figure: Figure, title: str) -> Picture:
     plt.close(figure)
     svg = out.getvalue()
     head, found, rest = svg[svg.index("<svg") :].partition(">")
-    return Picture(f"{head}{found}<title>{escape(title)}</title>{rest}")
+    return Picture(f"{head}{found}<title>{escape(title)}</title>{rest}", title)

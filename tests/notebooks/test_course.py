@@ -164,6 +164,18 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("with booth.open()", "STATUS_ACCESS_DENIED"),
         ("handle = door.open()", "unload pending"),
     ],
+    "05-read-write": [
+        ("device = poem.open()", "b'Silence again.'"),
+        ("device = poem.open()", "STATUS_END_OF_FILE"),
+        ("def read_all", "a frog jumps into the pond"),
+        ("ways =", "STATUS_REQUEST_ABORTED"),
+        ("ways =", "b'hell'"),
+        ("with echo.open()", "STATUS_INVALID_BUFFER_SIZE"),
+        ("with ring.open()", "took 6"),
+        ("dice =", "how full it is"),
+        ("data = random", "the driver says 0x26dd882c, Python 0x26dd882c"),
+        ("for driver in", "checksum   unloaded []"),
+    ],
     "07-irql-locks": [
         ("%%rustdriver levels", "spin lock: DISPATCH_LEVEL"),
         ("%%rustdriver levels", "work item: PASSIVE_LEVEL"),
