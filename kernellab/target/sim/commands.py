@@ -103,11 +103,16 @@ class SystemCommands:
     # -- processes ------------------------------------------------------------------------------
 
     def _spawn(self, request: Request) -> Request:
+        k = self._kernel()
         activity = programs.PspCreateProcess(
-            *(self._kernel(), text(request, "name"), text(request, "command_line")),
+            *(k, text(request, "name"), text(request, "command_line")),
             integer(request, "parent", 0),
         )
-        return programs.describe(self._run(request, activity, "NtCreateUserProcess"))
+        process = self._run(request, activity, "NtCreateUserProcess")
+        if not process.exited:  # a driver may have ended it
+            start = programs.PspUserThreadStartup(k, process)
+            self._run_on(request, process.threads[0], start, "PspUserThreadStartup")
+        return programs.describe(process)
 
     def _processes(self, _: Request) -> Request:
         return {"processes": [programs.describe(p) for p in self._kernel().ps.processes.values()]}

@@ -55,7 +55,10 @@ unsafe extern "system" fn image(name: *mut UNICODE_STRING, pid: HANDLE, info: *m
     unsafe {
         let mut a = [0; 96];
         let name = text(name, &mut a).rsplit('\\\\').next().unwrap();
-        println!("image {} {} {:x}", pid as usize, name, (*info).ImageSize);
+        println!(
+            "image {} {} {:x} in {}",
+            pid as usize, name, (*info).ImageSize, PsGetCurrentProcessId() as usize
+        );
     }
 }
 """
@@ -97,8 +100,8 @@ def test_a_programs_life_is_told(target: Target, watcher: Driver) -> None:
     assert since(watcher, 0) == [
         f"+ process {pid} of {client} by {client} {path} 'notepad x.txt'",
         f"thread {pid} {first} 1 in {client}",
-        f"image {pid} notepad.exe 10000",
-        f"image {pid} ntdll.dll 10000",
+        f"image {pid} notepad.exe 10000 in {pid}",
+        f"image {pid} ntdll.dll 10000 in {pid}",
     ]
     start = len(watcher.log.lines)
     base = program.load_image("x.dll", 0x3000)
@@ -107,7 +110,7 @@ def test_a_programs_life_is_told(target: Target, watcher: Driver) -> None:
     program.exit_thread(second)
     program.exit(3)
     assert since(watcher, start) == [
-        f"image {pid} x.dll 3000",
+        f"image {pid} x.dll 3000 in {pid}",
         f"thread {pid} {second} 1 in {pid}",
         f"thread {pid} {second} 0 in {pid}",
         f"thread {pid} {first} 0 in {pid}",

@@ -68,9 +68,16 @@ def PspCreateProcess(  # noqa: N802 - reads as a routine of the kernel in stacks
         )
     k.tell("process-created", process)
     yield from ps_notify.thread_changed(k, thread, created=True)
-    for image in (path, f"{SYSTEM32}\\ntdll.dll"):
-        yield from MmLoadImage(k, process, image, _IMAGE_SIZE)
     return process
+
+
+def PspUserThreadStartup(k: Kernel, process: Process) -> Steps:  # noqa: N802
+    """What a new process's first thread does first: its images are loaded in its own context.
+
+    WDK: "PLOAD_IMAGE_NOTIFY_ROUTINE callback function (ntddk.h)".
+    """
+    for image in (process.image, f"{SYSTEM32}\\ntdll.dll"):
+        yield from MmLoadImage(k, process, image, _IMAGE_SIZE)
 
 
 def MmLoadImage(k: Kernel, process: Process, path: str, size: int) -> Steps:  # noqa: N802
