@@ -1,4 +1,4 @@
-"""Pictures of lessons on the system: a key of the registry, and who calls a driver.
+"""Pictures of lessons on the system: a key of the registry, and who calls a driver and when.
 
 They take the colour of the text around them. JupyterLab shows the type ``image/svg+xml`` as an
 image, which has no text around it; hence they are shown as HTML.
@@ -6,7 +6,7 @@ image, which has no text around it; hence they are shown as HTML.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -74,12 +74,12 @@ def _branch(
         yield from _branch(key / below, below, depth + 1)
 
 
-def calls(driver: str, rows: Sequence[tuple[str, str, bool]]) -> Drawing:
-    """Who called a driver, from top to bottom: each row is (caller, what about, refused)."""
-    callers = list(dict.fromkeys(caller for caller, _, _ in rows))
+def calls(driver: str, rows: Sequence[Sequence[str]]) -> Drawing:
+    """Who called a driver, from top to bottom: each row is the caller and what about."""
+    callers = list(dict.fromkeys(caller for caller, _ in rows))
     step = max(110.0, *(len(caller) * _WIDE + 28 for caller in callers))
     at = {caller: step / 2 + index * step for index, caller in enumerate(callers)}
-    texts = max(len(what) for _, what, _ in rows) * 7.4
+    texts = max(len(what) for _, what in rows) * 7.4
     wall = len(callers) * step + max(40.0, texts - step / 2 + 24)
     bottom = 46 + 32 * len(rows)
     parts = []
@@ -94,22 +94,46 @@ def calls(driver: str, rows: Sequence[tuple[str, str, bool]]) -> Drawing:
         f'<rect x="{wall:.0f}" y="32" width="16" height="{bottom - 32}" rx="3" fill="{_ACCENT}"'
         ' fill-opacity=".25" stroke="currentColor" stroke-opacity=".6"/>'
     )
-    for index, (caller, what, refused) in enumerate(rows):
+    for index, (caller, what) in enumerate(rows):
         x, y = at[caller], 62 + 32 * index
-        dash = ' stroke-dasharray="5 3"' if refused else ""
         parts.append(f'<circle cx="{x:.0f}" cy="{y}" r="4" fill="currentColor"/>')
         parts.append(
-            f'<path d="M{x + 4:.0f} {y} H{wall - 6:.0f}" stroke="currentColor"{dash}/>'
+            f'<path d="M{x + 4:.0f} {y} H{wall - 6:.0f}" stroke="currentColor"/>'
             f'<path d="M{wall - 1:.0f} {y} l-7 -4 v8 z" fill="currentColor"/>'
         )
         parts.append(_text(wall - 14, y - 5, what, size=12, anchor="end"))
-        if refused:
-            parts.append(_text(wall + 24, y + 4, "✗ refused", size=12))
+    alt = "; ".join(f"{caller} calls {driver}: {what}" for caller, what in rows)
+    return _drawing(wall + 16 + len(driver) * 4, bottom + 8, parts, alt)
+
+
+def timeline(lanes: Mapping[str, Sequence[tuple[float, float]]]) -> Drawing:
+    """What each lane is busy with, over time: (begin, end) in milliseconds; at least a mark."""
+    left = max(len(name) for name in lanes) * _WIDE + 30
+    end = max(stop for bars in lanes.values() for _, stop in bars)
+    step = next(each for each in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if end / each <= 8)
+    scale = 460 / end
+    bottom = 22 + 34 * len(lanes)
+    parts = []
+    for tick in range(0, int(end) + 1, step):
+        x = left + tick * scale
+        parts.append(
+            f'<path d="M{x:.0f} 14 V{bottom}" stroke="currentColor" stroke-opacity=".25"/>'
+        )
+        parts.append(_text(x, bottom + 18, f"{tick} ms", size=11, anchor="middle"))
+    for index, (name, bars) in enumerate(lanes.items()):
+        y = 18 + 34 * index
+        parts.append(_text(left - 14, y + 17, name, anchor="end"))
+        for start, stop in bars:
+            width = max((stop - start) * scale - 2, 3)
+            parts.append(
+                f'<rect x="{left + start * scale:.1f}" y="{y}" width="{width:.1f}" height="24"'
+                f' rx="2" fill="{_ACCENT}"/>'
+            )
     alt = "; ".join(
-        f"{caller} calls {driver}: {what}{', refused' if refused else ''}"
-        for caller, what, refused in rows
+        f"{name}: " + ", ".join(f"{start:.0f} to {stop:.0f} ms" for start, stop in bars)
+        for name, bars in lanes.items()
     )
-    return _drawing(wall + 108, bottom + 8, parts, alt)
+    return _drawing(left + 460 + 34, bottom + 28, parts, alt)
 
 
 def _text(

@@ -211,6 +211,18 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("with target.open", "STATUS_ACCESS_DENIED"),
         ("for driver in", "[]"),
     ],
+    "12-watching": [
+        ("target = gate", "a driver refused the creation of evil.exe: STATUS_ACCESS_DENIED"),
+        ("calc = target", "notebook.exe calls observer: new process calc.exe"),
+        ("calc = target", "calc.exe calls observer: image calc.exe"),
+        ("parameters =", "'64'  STATUS_INVALID_PARAMETER"),
+        ("RIGHTS =", "bank.exe:    VM_READ\n"),
+        ("for driver in", "[]"),
+        ("forgetful.unload()", "leak-callback"),
+        ("def measure", "the fifth starts after 80 ms, all are seen after 100 ms"),
+        ("timeline(", "slow: who starts: 0 to 20 ms, 20 to 40 ms"),
+        ("quick_told,", "the fifth starts after 0 ms, all are seen after 100 ms"),
+    ],
 }
 
 
