@@ -275,8 +275,9 @@ class CellRun:
             self._pane.add(mine)
         if not self._in_cell and any(isinstance(e, BugcheckEvent | ErrorEvent) for e in mine):
             self._pane.finish()
-        if self.driver is not None and self.driver.state == "gone":
-            self._on_machine = not any(_is_reboot(event) for event in mine)
+        gone = self.driver is not None and self.driver.state == "gone"
+        if gone and any(_is_reboot(event) for event in mine):
+            self._on_machine = False  # it has seen its machine's end
 
     def _concerns(self, event: Event) -> bool:
         name = self.source.name

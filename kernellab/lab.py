@@ -201,7 +201,7 @@ class Target(Hardware, System):
         return DeviceHandle(self, path, _int(reply, "handle"))
 
     def status(self) -> dict[str, Any]:
-        """What the target says of itself: drivers, devices, symbolic links, pool."""
+        """What it says of itself: drivers, devices, links, pool by tag, and what of it is paged."""
         reply = self._request("status", GRACE)
         return {k: v for k, v in reply.items() if k not in ("reply", "ok")}
 

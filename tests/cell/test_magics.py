@@ -148,6 +148,7 @@ def test_only_panes_with_a_driver_on_the_machine_tell_of_its_reboot(notebook: No
     on = notebook.run_ok(f"%%rustdriver on\n{HELLO}")
     check = notebook.run_ok(f"%%rustdriver crash --allow-failure\n{crash}")
     notebook.run_ok("on.target.reboot(); on.target.reboot()")
+    notebook.run_ok(f"%%rustdriver crash --allow-failure\n{crash}")
     notebook.run_ok(f"%%rustdriver last\n{HELLO}")  # brings what is saved up to date
     notebook.run_ok("import time; time.sleep(1.5)")
     assert "rebooted" not in off.text

@@ -150,6 +150,23 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("%%rustdriver alive", "rebooted"),
         ("%%rustdriver alive", "everything works"),
     ],
+    "02-pool": [
+        ("target = notes.target", "unloaded: {}"),
+        ("%%rustdriver greedy", "15 blocks of 32 MiB, then Err(STATUS_INSUFFICIENT_RESOURCES"),
+        ("%%rustdriver careless", "memory allocation of 1099511627776 bytes failed"),
+        (
+            "from kernellab.course.pictures",
+            "{'Name': 6000, 'Ring': 2048, 'Rust': 3400, 'Pckt': 3000}",
+        ),
+        ("pools.unload()", "{}"),
+        ("%%rustdriver too_high", "may be called at APC_LEVEL and below; the IRQL is DISPATCH"),
+        ("%%rustdriver cycle", "third ends"),
+        ("cycle.unload()", "cell:20"),
+        ("%%rustdriver overrun", "offset 64 of 64 bytes"),
+        ("for violation in slack", "pool-overrun - offset 61"),
+        ("event = dangling", "freed here      dangling::first_of at cell:8"),
+        ("%%rustdriver twice", "BAD_POOL_CALLER"),
+    ],
     "04-devices": [
         ("status = target", r"\??\Door -> \Device\Door"),
         ("chain(", r"\\.\Door → \??\Door → \Device\Door → door"),

@@ -80,3 +80,15 @@ def test_paged_memory_is_out_of_reach_at_dispatch() -> None:
         said = "PoolBox<_, Paged> may be called at APC_LEVEL and below; the IRQL is DISPATCH_LEVEL"
         assert said in driver.log.lines[-1]
         assert any(frame.file == "cell" for frame in caught.value.frames)
+
+
+def test_status_says_which_pool_it_is() -> None:
+    body = (
+        "use windows_kernel_rs::mem::{NonPaged, PagedBox, PoolBox, Tag};"
+        'core::mem::forget(PagedBox::try_filled(5000, 1u8, Tag::new(b"Page"))?);'
+        'core::mem::forget(PoolBox::<_, NonPaged>::try_new([0u8; 24], Tag::new(b"Here"))?);'
+    )
+    with kernellab.connect("sim") as target:
+        target.load(build_text("pools", driver_source(body)).sys)
+        assert target.status()["pool"] == {"Page": 5000, "Here": 24}
+        assert target.status()["paged_pool"] == {"Page": 5000}

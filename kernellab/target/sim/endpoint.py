@@ -331,9 +331,13 @@ class Endpoint:
     def _status(self, _: dict[str, Any]) -> dict[str, Any]:
         k = self._kernel
         pool: dict[str, int] = {}
+        paged: dict[str, int] = {}
         for allocation in k.pool.live.values():
+            tag, size = allocation.tag_text, allocation.size
             if allocation.owner:
-                pool[allocation.tag_text] = pool.get(allocation.tag_text, 0) + allocation.size
+                pool[tag] = pool.get(tag, 0) + size
+                if allocation.paged:
+                    paged[tag] = paged.get(tag, 0) + size
         return {
             "state": self._stopped or "running",
             "time": k.time,
@@ -346,6 +350,7 @@ class Endpoint:
             ],
             "symbolic_links": {link.name: link.target for link in k.objects.links.values()},
             "pool": pool,
+            "paged_pool": paged,
         }
 
     def _snapshot(self, _: dict[str, Any]) -> dict[str, Any]:
