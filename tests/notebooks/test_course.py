@@ -214,6 +214,18 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("mailbox.target", "the reader ends"),
         ("%%rustdriver borrows", "closure may outlive the current function"),
     ],
+    "09-pending-cancel": [
+        ('device.write(b"you have mail")', "(True, b'you have mail')"),
+        ("request = device.read_async(16)\ntry", "nothing is left to run that could complete it"),
+        ("def outcome", "STATUS_CANCELLED"),
+        ("other = mailbox.open()", "STATUS_CANCELLED | pending"),
+        ("mailbox.unload()", "unload pending"),
+        ("other.write", "STATUS_CANCELLED | unloaded"),
+        ("print(ticker.log)", "tick 5 answers a reader, at IRQL DISPATCH_LEVEL"),
+        ("device = byhand.open()", "cancel-routine-set"),
+        ("from kernellab.errors import Bugcheck", "memory after it was freed"),
+        ("%%rustdriver twice", "error[E0382]: use of moved value"),
+    ],
     "11-registry": [
         ("%%rustdriver tuned", 'depth 16, label "unnamed"'),
         ("target = tuned.target", 'depth 64, label "the fast one"'),
