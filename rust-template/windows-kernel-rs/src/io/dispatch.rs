@@ -27,7 +27,7 @@ use crate::module::Driver;
 /// Tells an extension of the framework from that of a device made by hand.
 const MAGIC: u64 = u64::from_le_bytes(*b"krnllab\x01");
 
-type Dispatch = unsafe fn(&Extension, NonNull<IRP>) -> NTSTATUS;
+pub(crate) type Dispatch = unsafe fn(&Extension, NonNull<IRP>) -> NTSTATUS;
 
 /// What is in the device extension.
 #[repr(C)]
@@ -41,11 +41,16 @@ pub(crate) struct Extension {
 
 impl Extension {
     pub(crate) fn new<T: Operations>(operations: Arc<T>) -> Self {
+        Extension::with(operations.into_raw(), dispatch::<T>)
+    }
+
+    /// `operations` is an owner as `Arc::into_raw` gives it, of what `dispatch` expects.
+    pub(crate) fn with(operations: *const (), dispatch: Dispatch) -> Self {
         Extension {
             magic: MAGIC,
-            dispatch: dispatch::<T>,
+            dispatch,
             lock: UnsafeCell::new(0),
-            operations: UnsafeCell::new(operations.into_raw()),
+            operations: UnsafeCell::new(operations),
         }
     }
 
@@ -63,7 +68,7 @@ impl Extension {
     ///
     /// # Safety
     /// The extension was made for `T`.
-    pub(crate) unsafe fn close<T: Operations>(&self) -> Option<Arc<T>> {
+    pub(crate) unsafe fn close<T>(&self) -> Option<Arc<T>> {
         let raw = self.locked(|raw| core::mem::replace(raw, ptr::null()));
         // SAFETY: from `into_raw` of an `Arc<T>`, and taken out once.
         (!raw.is_null()).then(|| unsafe { Arc::from_raw(raw) })
@@ -71,7 +76,7 @@ impl Extension {
 
     /// # Safety
     /// The extension was made for `T`.
-    unsafe fn operations<T: Operations>(&self) -> Option<Arc<T>> {
+    pub(crate) unsafe fn operations<T>(&self) -> Option<Arc<T>> {
         self.locked(|raw| {
             // SAFETY: from `into_raw` of an `Arc<T>`, and not taken back while it is here.
             (!raw.is_null()).then(|| unsafe { Arc::clone_raw(*raw) })
@@ -117,7 +122,7 @@ unsafe extern "system" fn dispatch_any(device: *mut DEVICE_OBJECT, irp: *mut IRP
 ///
 /// # Safety
 /// The IRP is the caller's, who gives it up.
-unsafe fn finish(irp: *mut IRP, result: Result<()>) -> NTSTATUS {
+pub(crate) unsafe fn finish(irp: *mut IRP, result: Result<()>) -> NTSTATUS {
     let status = result.map_or_else(Error::to_kernel_errno, |()| STATUS_SUCCESS);
     // SAFETY: the caller's promise.
     unsafe { complete_irp(irp, status, 0) };
@@ -145,7 +150,7 @@ unsafe fn dispatch<T: Operations>(extension: &Extension, irp: NonNull<IRP>) -> N
                 finish(raw, Ok(()))
             }
             IRP_MJ_READ => {
-                clear_output(irp, 0, location.Parameters.Read.Length as usize);
+                clear(irp, location);
                 request::<T, _>(irp, location, |context, request| {
                     context.operations.read(&context.handle, request);
                 })
@@ -154,11 +159,7 @@ unsafe fn dispatch<T: Operations>(extension: &Extension, irp: NonNull<IRP>) -> N
                 context.operations.write(&context.handle, request);
             }),
             major @ (IRP_MJ_DEVICE_CONTROL | IRP_MJ_INTERNAL_DEVICE_CONTROL) => {
-                let parameters = &location.Parameters.DeviceIoControl;
-                if METHOD_FROM_CTL_CODE(parameters.IoControlCode) == METHOD_BUFFERED {
-                    let input = parameters.InputBufferLength as usize;
-                    clear_output(irp, input, parameters.OutputBufferLength as usize);
-                }
+                clear(irp, location);
                 request::<T, _>(irp, location, |context, request| {
                     if major == IRP_MJ_DEVICE_CONTROL {
                         context.operations.ioctl(&context.handle, request);
@@ -200,6 +201,24 @@ unsafe fn unchanged(irp: *mut IRP) -> NTSTATUS {
     }
 }
 
+/// Clears what a read or a buffered control request has room for.
+///
+/// # Safety
+/// The IRP is the driver's and such a request, `location` its current location.
+pub(crate) unsafe fn clear(irp: NonNull<IRP>, location: &IO_STACK_LOCATION) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if u32::from(location.MajorFunction) == IRP_MJ_READ {
+            return clear_output(irp, 0, location.Parameters.Read.Length as usize);
+        }
+        let parameters = &location.Parameters.DeviceIoControl;
+        if METHOD_FROM_CTL_CODE(parameters.IoControlCode) == METHOD_BUFFERED {
+            let input = parameters.InputBufferLength as usize;
+            clear_output(irp, input, parameters.OutputBufferLength as usize);
+        }
+    }
+}
+
 /// What the caller will get back and nobody may have written is zero, rather than whatever was
 /// in the kernel's memory before.
 ///
@@ -224,20 +243,30 @@ unsafe fn create<T: Operations>(extension: &Extension, file: *mut FILE_OBJECT) -
     if file.is_null() {
         return Err(Error::INVALID_DEVICE_REQUEST);
     }
-    // SAFETY: the name lives as long as the file object, and is not changed during the request.
-    let name = unsafe {
-        let name = &(*file).FileName;
-        if name.Buffer.is_null() {
-            &[][..]
-        } else {
-            core::slice::from_raw_parts(name.Buffer, usize::from(name.Length) / 2)
-        }
-    };
+    // SAFETY: as above.
+    let name = unsafe { opened(file) };
     let handle = operations.create(&Open { name, file: File::of(file) })?;
     let context = Arc::try_new(FileContext { operations, handle })?;
     // SAFETY: FsContext is the driver's own.
     unsafe { (*file).FsContext = context.into_raw().cast_mut().cast() };
     Ok(())
+}
+
+/// What stands behind the device's name in the path that is being opened.
+///
+/// # Safety
+/// `file` is null or the file object of a create request; the answer is used during it only.
+pub(crate) unsafe fn opened<'a>(file: *mut FILE_OBJECT) -> &'a [u16] {
+    // SAFETY: the name lives as long as the file object, and is not changed during the request.
+    unsafe {
+        match file.as_ref() {
+            Some(file) if !file.FileName.Buffer.is_null() => core::slice::from_raw_parts(
+                file.FileName.Buffer,
+                usize::from(file.FileName.Length) / 2,
+            ),
+            _ => &[],
+        }
+    }
 }
 
 /// Another owner of what a file object's FsContext owns.

@@ -141,7 +141,7 @@ impl<K: Kind> Request<K> {
 
     /// Start and length of a transfer of `len` bytes: the locked pages of the caller where the
     /// I/O manager has made an MDL, else the system buffer.
-    fn span(&self, len: usize) -> Result<(*mut u8, usize)> {
+    pub(super) fn span(&self, len: usize) -> Result<(*mut u8, usize)> {
         let mdl = self.mdl();
         if mdl.is_null() {
             let buffer = self.system_buffer();

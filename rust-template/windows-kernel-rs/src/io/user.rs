@@ -23,6 +23,15 @@ pub(crate) unsafe fn not_taken(irp: *mut IRP) {
     unsafe { (*irp).Tail.Overlay.Anonymous1.Anonymous.DriverContext[TAKEN] = ptr::null_mut() };
 }
 
+/// The input counts as taken: the driver below may have looked at it.
+///
+/// # Safety
+/// The IRP is the driver's.
+pub(crate) unsafe fn taken(irp: *mut IRP) {
+    // SAFETY: as for `not_taken`.
+    unsafe { (*irp).Tail.Overlay.Anonymous1.Anonymous.DriverContext[TAKEN] = irp.cast() };
+}
+
 impl<K: Kind> Request<K> {
     /// `len` bytes at an address that is part of the input, of the program that sent the request.
     ///

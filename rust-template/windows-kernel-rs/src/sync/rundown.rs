@@ -63,6 +63,14 @@ impl Rundown {
         acquired.then(|| RundownGuard { rundown: self })
     }
 
+    /// Ends the use of a guard that was forgotten.
+    ///
+    /// # Safety
+    /// There is one such guard for each call. IRQL <= DISPATCH.
+    pub(crate) unsafe fn release(&self) {
+        drop(RundownGuard { rundown: self });
+    }
+
     /// Refuses new users, and waits until there are none. It may be called again: then there is
     /// nothing to wait for.
     ///
