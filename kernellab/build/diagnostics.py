@@ -210,13 +210,18 @@ def _unshift(rendered: str, file_name: str, supplied: int) -> str:
     return "\n".join(lines)
 
 
+#: Where cargo keeps the sources of crates, named after the registry; paths are remapped to begin
+#: with it.
+_CRATES: Final = re.compile(r"registry[/\\](?:src[/\\])?[\w.-]+-[0-9a-f]{6,}[/\\]")
+
+
 def _without(text: str, hide: Sequence[str]) -> str:
     for folder in hide:
         if folder:
             text = text.replace(folder.rstrip("/\\") + "/", "").replace(
                 folder.rstrip("/\\") + "\\", ""
             )
-    return text
+    return _CRATES.sub("", text)
 
 
 def _safe(text: str) -> str:

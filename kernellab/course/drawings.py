@@ -75,7 +75,7 @@ def sequence(actors: Sequence[str], steps: Sequence[tuple[str, str, str]]) -> Pi
 
 def bits(value: int, fields: Sequence[tuple[str, int, int]], *, width: int = 32) -> Picture:
     """A number's bits, the highest first, and its fields: each is (name, highest, lowest)."""
-    cell, left = 21, 10
+    cell, left, bottom = 21, 10, 0
     parts = []
     for bit in range(width):
         x = left + (width - 1 - bit) * cell
@@ -91,19 +91,20 @@ def bits(value: int, fields: Sequence[tuple[str, int, int]], *, width: int = 32)
             f'<rect x="{x1}" y="24" width="{x2 - x1}" height="26" fill="none"'
             f' stroke="{COLOURS[0]}" stroke-width="2"/>'
         )
-        parts.append(_text(x1 + 5, 16, str(high), size=10))
+        parts.append(_text(x1 + cell / 2, 16, str(high), size=10))
         if low != high:
-            parts.append(_text(x2 - 6, 16, str(low), size=10))
+            parts.append(_text(x2 - cell / 2, 16, str(low), size=10))
         number = value >> low & ((1 << high - low + 1) - 1)
         # Narrow fields' names would run into each other: every other one is lower.
         y = 68 + (34 if (x2 - x1) < len(name) * 7 and index % 2 else 0)
         parts.append(_text((x1 + x2) / 2, y, name, size=12))
         parts.append(_text((x1 + x2) / 2, y + 15, f"{number:#x}", size=12, mono=True))
+        bottom = max(bottom, y + 25)
     alt = f"{value:#0{width // 4 + 2}x}: " + ", ".join(
         f"{name} (bits {high} to {low}) {value >> low & ((1 << high - low + 1) - 1):#x}"
         for name, high, low in fields
     )
-    return _picture(2 * left + width * cell, 124, parts, alt)
+    return _picture(2 * left + width * cell, bottom, parts, alt)
 
 
 def _text(

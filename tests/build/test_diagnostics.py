@@ -47,6 +47,13 @@ def test_a_span_elsewhere_stays_there() -> None:
     assert (found.file, found.line) == ("windows-kernel-rs/src/print.rs", 40)
 
 
+def test_a_crates_registry_is_not_named() -> None:
+    path = "registry/registry.example.org-6f17d22bba15001f/zerocopy-0.8.64/src/lib.rs"
+    found = one(spans=[span(path, 64)], rendered=f"error: m\n --> {path}:64:1\n")
+    assert found.file == "zerocopy-0.8.64/src/lib.rs"
+    assert found.text == "error: m\n --> zerocopy-0.8.64/src/lib.rs:64:1\n"
+
+
 def test_secondary_spans_do_not_count() -> None:
     found = one(spans=[span("cell", 2, is_primary=False), span("cell", 7)])
     assert found.line == 7

@@ -27,7 +27,12 @@ def read(path: Path) -> Any:
 def lesson(request: pytest.FixtureRequest) -> tuple[str, Any, Any]:
     """A lesson's name, the notebook as it is kept, and the same after a run."""
     path: Path = request.param
-    return path.stem, read(path), clean(execute(path))
+    try:
+        return path.stem, read(path), clean(execute(path))
+    except nbclient.exceptions.CellExecutionError as error:
+        if "could not be downloaded" in str(error):
+            pytest.skip("the lesson's crates cannot be downloaded here")
+        raise
 
 
 def texts(notebook: Any, kind: str = "text/plain") -> str:
@@ -192,6 +197,18 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("dice =", "how full it is"),
         ("data = random", "the driver says 0x26dd882c, Python 0x26dd882c"),
         ("for driver in", "checksum   unloaded []"),
+    ],
+    "06-ioctl": [
+        ("BUFFERED,", "0x8000a004: device type (bits 31 to 16) 0x8000, access (bits 15 to 14) 0x2"),
+        ("STATE =", "21.5 degrees, mode 1, fan True"),
+        ("good =", "one byte too many          STATUS_INFO_LENGTH_MISMATCH"),
+        ("good =", "a bool that is 2           STATUS_INVALID_PARAMETER"),
+        ("%%rustdriver reserved", "functions are 0x800 to 0xFFF"),
+        ("%%rustdriver padded", "`Report` has 3 total byte(s) of padding"),
+        ("target =", "opened for r        SET STATUS_ACCESS_DENIED"),
+        ("HELLO =", "a program of version 0: STATUS_REVISION_MISMATCH"),
+        ("HELLO =", "level 5, colour ffffff"),
+        ("for driver in", "lamp unloaded []"),
     ],
     "07-irql-locks": [
         ("%%rustdriver levels", "spin lock: DISPATCH_LEVEL"),
