@@ -172,6 +172,16 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("event = dangling", "freed here      dangling::first_of at cell:8"),
         ("%%rustdriver twice", "BAD_POOL_CALLER"),
     ],
+    "03-errors": [
+        ("from kernellab.course.drawings", "0xc0000022: severity (bits 31 to 30) 0x3"),
+        ("SEVERITY", "0x80000005  warning      STATUS_BUFFER_OVERFLOW"),
+        ("%%rustdriver statuses", "Err(NTSTATUS 0xE0000007)"),
+        ("with adder.open()", "STATUS_UNMAPPABLE_CHARACTER"),
+        ("%%rustdriver stairs", "second: undone\nfirst: undone"),
+        ('print("devices:"', "devices: []\ncomplaints: []"),
+        ("from kernellab.errors import Bugcheck", "index out of bounds: the len is 4"),
+        ("with primes.open()", "4 STATUS_END_OF_FILE"),
+    ],
     "04-devices": [
         ("status = target", r"\??\Door -> \Device\Door"),
         ("chain(", r"\\.\Door → \??\Door → \Device\Door → door"),
