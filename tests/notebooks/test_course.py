@@ -279,6 +279,15 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("timeline(", "slow: who starts: 0 to 20 ms, 20 to 40 ms"),
         ("quick_told,", "the fifth starts after 0 ms, all are seen after 100 ms"),
     ],
+    "16-measuring": [
+        ("%%rustdriver contention", "not loaded (--no-run)"),
+        ("run(seed=0)", "True"),
+        ("with ThreadPoolExecutor", "160"),
+        ("for inside in (300, 1500)", "expected 70%"),
+        ("from math import perm", " True\n 1500 steps, 2 threads"),
+        ("import csv", "seed,threads,inside,rounds,taken"),
+        ("%%rustdriver clock", "pool, not used: 1µs for 1000"),
+    ],
 }
 
 
