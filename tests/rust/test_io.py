@@ -73,3 +73,42 @@ def test_a_request_waits_in_a_queue(echo: Path, seed: int) -> None:
             last.result()
         driver.unload()
         assert target.violations == []
+
+
+GUARDED = """
+#![forbid(unsafe_code)]
+use windows_kernel_rs::io::{Device, DeviceOptions, Open, Operations};
+use windows_kernel_rs::{Driver, KernelModule, Result, kernel_module};
+
+struct Nothing;
+impl Operations for Nothing {
+    type Handle = ();
+    fn create(&self, _: &Open<'_>) -> Result<()> { Ok(()) }
+}
+
+struct Module { _all: Device<Nothing>, _few: Device<Nothing> }
+impl KernelModule for Module {
+    fn init(driver: Driver, _: &str) -> Result<Self> {
+        Ok(Module {
+            _all: Device::try_new(&driver, &DeviceOptions::named("Open"), Nothing)?,
+            _few: Device::try_new(&driver, &DeviceOptions::named("Few").administrators(), Nothing)?,
+        })
+    }
+    fn cleanup(&mut self, _: Driver) {}
+}
+kernel_module!(Module);
+"""
+
+
+def test_a_device_for_administrators() -> None:
+    """WDK: "Securing Device Objects"."""
+    with kernellab.connect("sim") as target:
+        driver = target.load(build_text("guarded", GUARDED).sys)
+        for admin in (True, False):
+            target.open(r"\\.\Open", admin=admin).close()
+        target.open(r"\\.\Few", admin=True).close()
+        with pytest.raises(NtStatusError, match="denies") as caught:
+            target.open(r"\\.\Few", admin=False)
+        assert caught.value.name == "STATUS_ACCESS_DENIED"
+        driver.unload()
+        assert target.violations == []

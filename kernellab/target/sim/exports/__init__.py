@@ -54,6 +54,7 @@ FAMILIES: Final = (
     "cm_watch",
     "rtl_registry",
     "zw_file",
+    "zw_security",
     "mm",
     "mm_mdl",
     "mm_user",

@@ -12,6 +12,7 @@ use windows_kernel_sys::{
 use super::dispatch::{Extension, install};
 use super::queue::File;
 use super::request::{Flush, Ioctl, Read, Request, Write};
+use super::security;
 use crate::error::{Error, Result, check};
 use crate::mem::arc::Arc;
 use crate::module::Driver;
@@ -126,6 +127,19 @@ pub struct DeviceOptions<'a> {
     pub exclusive: bool,
     /// `FILE_DEVICE_…`; 0 for `FILE_DEVICE_UNKNOWN`.
     pub kind: u32,
+    /// Who may open it.
+    pub access: Openers,
+}
+
+/// Who may open a device by its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Openers {
+    /// Whoever the system lets open a device of its kind: of most kinds, everybody.
+    #[default]
+    Default,
+    /// Administrators and the system itself: `D:P(A;;GA;;;SY)(A;;GA;;;BA)` in the language of
+    /// security descriptors. For a device that can do harm.
+    Administrators,
 }
 
 /// A device of this driver. Dropping it takes its names away and deletes it; `T` is dropped when
@@ -164,7 +178,20 @@ impl<'a> DeviceOptions<'a> {
     /// A device `\Device\NAME` that programs open as `\\.\NAME`.
     #[must_use]
     pub const fn named(name: &'a str) -> Self {
-        DeviceOptions { name: Some(name), link: Some(name), exclusive: false, kind: 0 }
+        DeviceOptions {
+            name: Some(name),
+            link: Some(name),
+            exclusive: false,
+            kind: 0,
+            access: Openers::Default,
+        }
+    }
+
+    /// The same, for administrators only.
+    #[must_use]
+    pub const fn administrators(mut self) -> Self {
+        self.access = Openers::Administrators;
+        self
     }
 
     /// The same, open for one handle at a time.
@@ -206,6 +233,11 @@ impl<T: Operations> Device<T> {
             (*device).DeviceExtension.cast::<Extension>().write(Extension::new(inner.clone()));
         }
         let mut device = Device { object, inner, link: None };
+        if options.access == Openers::Administrators {
+            // Nobody can open the device yet.
+            // SAFETY: the device was made above.
+            unsafe { security::administrators(object) }?;
+        }
         if let (Some(name), Some(link)) = (&name, link) {
             // SAFETY: both are valid strings.
             let status = name

@@ -13,12 +13,13 @@ pub mod filter;
 pub mod ioctl;
 pub mod queue;
 pub mod request;
+mod security;
 #[cfg(feature = "zerocopy")]
 mod typed;
 mod user;
 
 pub use buffer::{Input, Output};
-pub use device::{Device, DeviceOptions, Open, Operations, Transfer};
+pub use device::{Device, DeviceOptions, Open, Openers, Operations, Transfer};
 pub use filter::{Below, Filter, FilterDevice};
 pub use ioctl::{Access, IoctlCode, Method, Route};
 pub use queue::{File, Queue};
