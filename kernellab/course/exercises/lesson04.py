@@ -35,33 +35,42 @@ def _(trial: Trial) -> None:
     trial.expect(
         trial.lines == wanted,
         f"Two were opened and closed: {'; '.join(wanted)} is expected, and there is"
-        f" {'; '.join(trial.lines)}.",
+        f" {'; '.join(trial.lines)}. `fetch_sub` returns what was there before.",
     )
     trial.clean_unload()
 
 
 @exercise("4.2", "A table for two", driver="ex42_two")
 def _(trial: Trial) -> None:
+    path = r"\\.\Table"
     trial.fresh()
+    with trial.target.open(path):
+        for _ in range(2):
+            trial.expect(
+                not _refused(trial, path),
+                "One handle is open and another was opened and closed; a third is refused: a"
+                " handle that is closed does not give its place back. Which function is called"
+                " then?",
+            )
     with ExitStack() as stack:
-        first = stack.enter_context(trial.target.open(r"\\.\Table"))
-        stack.enter_context(trial.target.open(r"\\.\Table"))
-        status = _refused(trial, r"\\.\Table")
+        first = stack.enter_context(trial.target.open(path))
+        stack.enter_context(trial.target.open(path))
+        status = _refused(trial, path)
         trial.expect(status, "A third handle was opened while two were open.")
         trial.expect(
             status == "STATUS_SHARING_VIOLATION",
             f"The third open fails with {status}; it should be Error::SHARING_VIOLATION.",
         )
         first.close()
-        status = _refused(trial, r"\\.\Table")
         trial.expect(
-            not status,
-            "One of the two left, and nobody is let in instead: either a closed handle does not"
-            " give its place back, or a refused open has taken one.",
+            not _refused(trial, path),
+            "Two were inside, a third was refused, and one of the two left: a new one is refused as"
+            " well. Does a closed handle give its place back, and has the refused open taken one?"
+            " No CLOSE comes for that.",
         )
     for _ in range(3):
         trial.expect(
-            not _refused(trial, r"\\.\Table"),
+            not _refused(trial, path),
             "All handles are closed, and an open is refused: after some time the table is full of"
             " people who left.",
         )
