@@ -97,6 +97,48 @@ def transfer_methods() -> Picture:
     return _picture(84 + 4 * wide, low + 66, parts, alt)
 
 
+def page_map(frames: Sequence[int]) -> Picture:
+    """A buffer's pages in their order, and which page frames of the machine's memory they are."""
+    side, left, below = 28.0, 84.0, 122.0
+    # One cell a frame; a longer gap is one that is not drawn.
+    cells: list[int | None] = []
+    for frame in sorted(frames):
+        last = cells[-1] if cells else frame - 3
+        assert last is not None
+        gap = range(last + 1, frame)
+        cells += [None] if len(gap) > 3 else list(gap)
+        cells.append(frame)
+    at = {frame: left + index * side for index, frame in enumerate(cells) if frame is not None}
+    parts = [
+        _text(8, 39, "buffer", anchor="start"),
+        _text(8, below + 15, "memory", anchor="start"),
+    ]
+    for index, cell in enumerate(cells):
+        x = left + index * side
+        if cell is None:
+            parts.append(_text(x + side / 2, below + 14, "…"))
+            continue
+        parts.append(_square(x, below, side, _BLUE if cell in frames else ""))
+        if cell in frames:
+            parts.append(_text(x + side / 2, below + 34, str(cell), size=10))
+    begin = left + (len(cells) - len(frames)) * side / 2
+    for index, frame in enumerate(frames):
+        x, to = begin + index * side, at[frame]
+        parts.append(_square(x, 24, side, _BLUE))
+        parts.append(_text(x + side / 2, 39, str(index), size=11))
+        parts.append(
+            f'<line x1="{x + side / 2}" y1="{24 + side}" x2="{to + side / 2}" y2="{below}"'
+            f' stroke="{_BLUE}" stroke-opacity=".7"/>'
+        )
+    alt = "The buffer's pages, in their order, are the page frames " + ", ".join(map(str, frames))
+    return _picture(left + len(cells) * side + 8, below + 46, parts, alt)
+
+
+def _square(x: float, y: float, side: float, colour: str) -> str:
+    fill = f'fill="{colour}" fill-opacity=".2"' if colour else 'fill="none" stroke-opacity=".35"'
+    return f'<rect x="{x}" y="{y}" width="{side}" height="{side}" stroke="{colour or INK}" {fill}/>'
+
+
 def _box(x: float, y: float, width: float, title: str, below: str, *, mono: bool = False) -> str:
     return (
         f'<rect x="{x}" y="{y}" width="{width}" height="50" rx="5" fill="none" stroke="{INK}"/>'
@@ -176,5 +218,6 @@ def _picture(width: float, height: float, parts: Sequence[str], alt: str) -> Pic
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}"'
         f' width="{width}" height="{height}"><title>{escape(alt)}</title>'
         + "".join(parts)
-        + "</svg>"
+        + "</svg>",
+        alt,
     )
