@@ -234,7 +234,10 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("def mine", "the other order: the lock ... <Module as KernelModule>::init::{closure#0}"),
     ],
     "08-threads-timers": [
-        ("target = heart.target", "'init is done', 'beat 1', 'beat 2', 'beat 3', 'beat 4', 'beat 5'"),
+        (
+            "target = heart.target",
+            "'init is done', 'beat 1', 'beat 2', 'beat 3', 'beat 4', 'beat 5'",
+        ),
         ("heart.unload()", "['cleanup', 'told to stop after 5 beats']"),
         ("def times", "timer  24.9"),
         ("mailbox.target", "nothing for 20 ms\nletters: 1\nnothing for 20 ms"),
@@ -301,6 +304,19 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("from math import perm", " True\n 1500 steps, 2 threads"),
         ("import csv", "seed,threads,inside,rounds,taken"),
         ("%%rustdriver clock", "pool, not used: 1µs for 1000"),
+    ],
+    "14-log-device": [
+        ("%%rustdriver logdisk --test", "logdisk: 7 passed"),
+        ("target = logdisk.target", "['the machine starts', 'a fan is slow', 'all is well']"),
+        ("target = logdisk.target", "['good night']"),
+        ("raw = reader", "18 (4 bytes), the machine starts (18 bytes)"),
+        ("def refused", "STATUS_RANGE_NOT_FOUND"),
+        ("def refused", "used=0, records=0, start=68, end=68"),
+        ("for limit in", "Limit = 1 is not in 64..=1048576"),
+        ("import random", "append: STATUS_DISK_FULL"),
+        ("logdisk.unload()", "[]"),
+        ("from pathlib", "src/store.rs"),
+        ("from kernellab.sources", "logdisk.sys is the same: True"),
     ],
 }
 

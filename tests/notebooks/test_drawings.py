@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from kernellab.course.drawings import bits, chain, sequence
+from kernellab.course.drawings import bits, chain, sequence, strip
 from kernellab.course.pictures import INK, Picture
 
 
@@ -19,6 +19,7 @@ from kernellab.course.pictures import INK, Picture
             "a → b: ask; b: think; b → a: answer",
         ),
         (bits(0x12, [("high", 7, 4), ("low", 3, 0)], width=8), "0x12: high (bits 7 to 4) 0x1, low"),
+        (strip([(4, "<3>"), (3, "one")], [(0, "0"), (7, "end")]), "<3> (4 bytes), one (3 bytes)"),
     ],
 )
 def test_a_drawing(picture: Picture, alt: str) -> None:
