@@ -252,6 +252,7 @@ class CellRun:
             take_away(current)
         verifier = without(options.no_verify) if options.no_verify else None
         driver = target.prepare(result.sys, name=name, verifier=verifier)
+        driver.parameters = dict(options.param)
         self._follow(driver)
         return driver
 

@@ -313,6 +313,7 @@ def _run(given: argparse.Namespace) -> int:
         unload=not given.no_unload,
         build_seconds=build_seconds,
         no_verify=given.no_verify,
+        parameters=given.param,
     )
 
 
@@ -339,6 +340,7 @@ def _test(given: argparse.Namespace) -> int:
         timeout=given.timeout,
         budget=given.budget,
         no_verify=given.no_verify,
+        parameters=given.param,
     )
     print(report)
     return 0 if report.ok else TestsFailed.exit_code

@@ -86,6 +86,7 @@ def run_driver(
     unload: bool,
     build_seconds: float = 0.0,
     no_verify: Sequence[str] = (),
+    parameters: Sequence[tuple[str, int | str]] = (),
 ) -> int:
     """Load ``image``, run the client script, unload; returns the exit code."""
     printer = Printer(as_json)
@@ -94,6 +95,7 @@ def run_driver(
             machine.subscribe(printer)
             verifier = without(no_verify) if no_verify else None
             driver = machine.prepare(image, name=name, verifier=verifier)
+            driver.parameters = dict(parameters)
             machine.run(driver, timeout=timeout, budget=budget)
             driver.timings["build"] = build_seconds
             if client is not None and not _run_client(client, machine, driver, printer, as_json):
@@ -117,6 +119,7 @@ def test_driver(
     timeout: float,
     budget: int | None,
     no_verify: Sequence[str] = (),
+    parameters: Sequence[tuple[str, int | str]] = (),
 ) -> TestReport:
     """Run the tests of a driver that was built for them on a machine of their own."""
     from .testing import run_tests
@@ -124,6 +127,7 @@ def test_driver(
     with connect(target, timeout=timeout) as machine:
         verifier = without(no_verify) if no_verify else None
         driver = machine.prepare(image, verifier=verifier)
+        driver.parameters = dict(parameters)
         return run_tests(driver, tests, timeout=timeout, budget=budget)
 
 

@@ -136,7 +136,7 @@ def run_tests(
 
 def _run(driver: Driver, test: DriverTest, timeout: float | None, budget: int | None) -> TestResult:
     target = driver.target
-    driver.parameters = {_VALUE: f"{test.file}:{test.begin}"}
+    driver.parameters = {**driver.parameters, _VALUE: f"{test.file}:{test.begin}"}
     seen, begin = len(target.violations), len(driver.log.lines)
     why = ""
     try:

@@ -296,3 +296,34 @@ def test_exports_compares_with_a_list_and_with_a_driver(tmp_path: Path) -> None:
     write(tmp_path, "text.sys", "no image")
     assert kernellab("exports", "text.sys", cwd=tmp_path).returncode == 7
     assert kernellab("exports", "none.sys", cwd=tmp_path).returncode == 2
+
+
+SETTINGS = """
+use windows_kernel_rs::registry::{Access, Key};
+use windows_kernel_rs::{kernel_module, println, Driver, KernelModule, Result};
+
+struct Module;
+impl KernelModule for Module {
+    fn init(_: Driver, path: &str) -> Result<Self> {
+        let key = Key::parameters(path, Access::Write)?;
+        println!("{} {:?}", key.get_or("Depth", 0_u32)?, key.get::<alloc::string::String>("Who")?);
+        Ok(Module)
+    }
+    fn cleanup(&mut self, _: Driver) {}
+}
+kernel_module!(Module);
+extern crate alloc;
+"""
+
+
+def test_parameters_are_in_the_drivers_key(tmp_path: Path) -> None:
+    source = write(tmp_path, "settings.rs", SETTINGS)
+    ran = kernellab("run", source, "--param", "Depth=0x10", "--param", "Who=you = me", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, '16 "you = me"\n'), ran.stderr
+
+
+@pytest.mark.parametrize("text", ["Depth", "=3", "a\\b=3", "Depth=99999999999999999999"])
+def test_a_parameter_has_a_name_and_a_value(tmp_path: Path, text: str) -> None:
+    ran = kernellab("run", write(tmp_path, "x.rs", HELLO), "--param", text, cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "argument --param" in ran.stderr

@@ -52,6 +52,20 @@ def count(text: str) -> int:
     return value
 
 
+def parameter(text: str) -> tuple[str, int | str]:
+    """``NAME=VALUE``; a whole number (also ``0x10``) is one, anything else is text."""
+    name, equals, value = text.partition("=")
+    if not name or not equals or "\\" in name or len(name) > 255:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        number = int(value, 0)
+    except ValueError:
+        return name, value
+    if not -(1 << 63) <= number < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text!r} has more than 64 bits")
+    return name, number
+
+
 def _option(*flags: str, help: str, where: str, **keywords: Any) -> Option:
     values = keywords.pop("values", None)
     return Option(flags, help, frozenset(where.split()), keywords, values)
@@ -117,6 +131,16 @@ OPTIONS: Final[tuple[Option, ...]] = (
         " the driver",
         where="magic",
         action="store_true",
+    ),
+    _option(
+        "--param",
+        help="a value in the driver's Parameters key, a number or text, such as --param Depth=16;"
+        " may be repeated",
+        where="magic run test",
+        type=parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
     ),
     _option("--no-run", help="build only, do not load", where="magic", action="store_true"),
     _option(
