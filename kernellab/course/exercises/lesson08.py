@@ -10,6 +10,7 @@ from ..exercise import Trial, exercise
 def _(trial: Trial) -> None:
     trial.fresh()
     trial.target.sleep(0.55)
+    trial.clean_unload()
     trial.expect(
         trial.log_has("tick"),
         "Nothing ticks. How long does the timer live? It is a local variable of `init`.",
@@ -19,7 +20,6 @@ def _(trial: Trial) -> None:
         trial.lines == expected,
         f"In 550 ms there should be five ticks, from tick 1 to tick 5; there is: {trial.lines}.",
     )
-    trial.clean_unload()
     trial.target.sleep(1)
     trial.expect(trial.lines == expected, "It ticks on while it is unloaded.")
 
