@@ -110,12 +110,14 @@ impl<T> VecExt<T> for Vec<T> {
         Ok(out)
     }
 
+    #[track_caller]
     fn try_push(&mut self, value: T) -> Result<()> {
         reserve(self, 1, "Vec::try_push")?;
         self.push(value);
         Ok(())
     }
 
+    #[track_caller]
     fn try_insert(&mut self, index: usize, value: T) -> Result<()> {
         if index > self.len() {
             return Err(Error::INVALID_PARAMETER);
@@ -125,6 +127,7 @@ impl<T> VecExt<T> for Vec<T> {
         Ok(())
     }
 
+    #[track_caller]
     fn try_extend(&mut self, items: impl IntoIterator<Item = T>) -> Result<()> {
         let items = items.into_iter();
         reserve(self, items.size_hint().0, "Vec::try_extend")?;
@@ -134,6 +137,7 @@ impl<T> VecExt<T> for Vec<T> {
         Ok(())
     }
 
+    #[track_caller]
     fn try_extend_from_slice(&mut self, items: &[T]) -> Result<()>
     where
         T: Copy,
@@ -143,6 +147,7 @@ impl<T> VecExt<T> for Vec<T> {
         Ok(())
     }
 
+    #[track_caller]
     fn try_resize(&mut self, len: usize, value: T) -> Result<()>
     where
         T: Copy,
@@ -153,6 +158,7 @@ impl<T> VecExt<T> for Vec<T> {
     }
 }
 
+#[track_caller]
 fn reserve<T>(vec: &mut Vec<T>, more: usize, routine: &str) -> Result<()> {
     irql::assert_at_most(Irql::DISPATCH, routine);
     Ok(vec.try_reserve(more)?)
@@ -190,6 +196,7 @@ pub trait StringExt: sealed::Sealed + Sized {
     ///
     /// # Errors
     /// When memory runs out.
+    #[track_caller]
     fn try_push(&mut self, character: char) -> Result<()> {
         self.try_push_str(character.encode_utf8(&mut [0; 4]))
     }
@@ -210,6 +217,7 @@ impl StringExt for String {
         Ok(out)
     }
 
+    #[track_caller]
     fn try_push_str(&mut self, text: &str) -> Result<()> {
         irql::assert_at_most(Irql::DISPATCH, "String::try_push_str");
         self.try_reserve(text.len())?;
