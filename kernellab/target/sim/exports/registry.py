@@ -171,7 +171,7 @@ def _caller(
     Spelt out by their number, since every call of a driver comes through here.
     """
     count, u64 = len(shapes), k.memory.u64
-    (m0, s0), (m1, s1), (m2, s2), (m3, s3) = (*shapes, (0, 0), (0, 0), (0, 0), (0, 0))[:4]
+    (m0, s0), (m1, s1), (m2, s2), (m3, s3), (m4, s4) = (*shapes, *[(0, 0)] * 5)[:5]
     more = shapes[4:]
 
     def none(_a: int, _b: int, _c: int, _d: int, _rsp: int) -> Any:
@@ -195,6 +195,16 @@ def _caller(
             ((d & m3) ^ s3) - s3,
         )
 
+    def five(a: int, b: int, c: int, d: int, rsp: int) -> Any:
+        return function(
+            k,
+            ((a & m0) ^ s0) - s0,
+            ((b & m1) ^ s1) - s1,
+            ((c & m2) ^ s2) - s2,
+            ((d & m3) ^ s3) - s3,
+            ((u64(rsp + 40) & m4) ^ s4) - s4,
+        )
+
     def many(a: int, b: int, c: int, d: int, rsp: int) -> Any:
         at = rsp + 40
         values = []
@@ -210,7 +220,7 @@ def _caller(
             *values,
         )
 
-    return (none, one, two, three, four)[count] if count < 5 else many
+    return (none, one, two, three, four, five)[count] if count < 6 else many
 
 
 def _variadic(

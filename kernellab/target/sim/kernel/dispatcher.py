@@ -207,7 +207,7 @@ class Dispatcher:
                 self._bounded = timeout is not None
                 return self._take(obj, kind, state, thread)
             why = why or f"the {_WORDS[kind]} at {obj:#x}"
-            return self._block(objects, every, timeout, alertable, why)
+            return self._block(thread, objects, every, timeout, alertable, why)
         ready = [i for i, obj in enumerate(objects) if self._available(obj, thread)]
         if ready and (not every or len(ready) == len(objects)):
             taken = objects if every else (objects[ready[0]],)
@@ -216,16 +216,22 @@ class Dispatcher:
             for obj in taken:
                 status |= self._take(obj, *self._look(obj), thread)
             return status
-        return self._block(objects, every, timeout, alertable, why)
+        return self._block(thread, objects, every, timeout, alertable, why)
 
     def _block(
-        self, objects: tuple[int, ...], every: bool, timeout: int | None, alertable: bool, why: str
+        self,
+        thread: Thread,
+        objects: tuple[int, ...],
+        every: bool,
+        timeout: int | None,
+        alertable: bool,
+        why: str,
     ) -> int | Wait:
         k = self._k
-        thread = k.ps.current
         if timeout == 0:
             return const("STATUS_TIMEOUT")
-        self._may_block(why)
+        if k.cpu.irql >= 2 or k.scheduler.current.in_dpc:
+            raise self._must_not_block(why)
         waiting = Waiting(thread, objects, every, alertable)
         for obj in objects:
             self.waiters.setdefault(obj, []).append(waiting)
@@ -271,19 +277,18 @@ class Dispatcher:
             self._k.scheduler.cancel(waiting.alarm)
         self._k.scheduler.wake(waiting.thread, status)
 
-    def _may_block(self, why: str) -> None:
+    def _must_not_block(self, why: str) -> BugCheck:
         k = self._k
         if k.scheduler.current.in_dpc:
-            raise BugCheck(
+            return BugCheck(
                 *("ATTEMPTED_SWITCH_FROM_DPC", k.ps.current.object),
                 message=f"A DPC waited for {why}: DPCs must not wait.",
             )
-        if k.cpu.irql >= 2:
-            raise BugCheck(
-                *("IRQL_NOT_LESS_OR_EQUAL", 0, k.cpu.irql, 0, k.memory.u64(k.flow.trap_rsp)),
-                message=f"The driver waited for {why} at IRQL {k.cpu.irql}: at DISPATCH_LEVEL "
-                "and above nothing can run that would end the wait.",
-            )
+        return BugCheck(
+            *("IRQL_NOT_LESS_OR_EQUAL", 0, k.cpu.irql, 0, k.memory.u64(k.flow.trap_rsp)),
+            message=f"The driver waited for {why} at IRQL {k.cpu.irql}: at DISPATCH_LEVEL "
+            "and above nothing can run that would end the wait.",
+        )
 
     def _available(self, obj: int, thread: Thread) -> bool:
         kind, state = self._look(obj)

@@ -261,8 +261,12 @@ class Flow:
                 self._sending, self._sent = True, cpu.value
             elif reason is Stop.DEFERRED:
                 deferred: Deferred = cpu.value
-                self.levels.append(Level(deferred.activity, deferred.export, deferred.rsp))
+                activity = deferred.activity
+                self.levels.append(Level(activity, deferred.export, deferred.rsp))
                 self._sending, self._sent = True, None
+                if activity.__class__ is WaitOnce:
+                    self.wait = activity.send(None)
+                    return Outcome.BLOCKED
             elif reason is Stop.YIELDED:
                 cpu.resume(cpu.trap_rsp, cpu.value)
                 return Outcome.YIELDED
@@ -286,16 +290,13 @@ class Flow:
         """Go on with the innermost activity; None when guest code is to run now."""
         level = self.levels[-1]
         cpu = self._k.cpu
+        activity: Any = level.activity
+        if activity.__class__ is WaitOnce and activity.started:  # an exception takes longer
+            return self._finish(level, self._sent)
         try:
-            request = level.activity.send(self._sent)
+            request = activity.send(self._sent)
         except StopIteration as stop:
-            self.levels.pop()
-            if not self.levels:
-                self.value = stop.value
-                return Outcome.ENDED
-            cpu.resume(level.rsp, int(stop.value or 0) & _MASK)
-            self._sending = False
-            return None
+            return self._finish(level, stop.value)
         except Exception as error:
             if len(self.levels) > 1 or not self._k.is_answer(error):
                 raise
@@ -327,6 +328,16 @@ class Flow:
             return Outcome.ENDED
         self.spin = request
         return Outcome.SPINNING
+
+    def _finish(self, level: Level, value: Any) -> Outcome | None:
+        """The innermost activity is over: its value is the result of the call that began it."""
+        self.levels.pop()
+        if not self.levels:
+            self.value = value
+            return Outcome.ENDED
+        self._k.cpu.resume(level.rsp, int(value or 0) & _MASK)
+        self._sending = False
+        return None
 
     def _close(self, level: Level) -> None:
         close = getattr(level.activity, "close", None)

@@ -85,14 +85,14 @@ Steps = Generator[Request, Any, Any]
 class WaitOnce:
     """The activity of an export that only waits: its result is what wakes it."""
 
-    __slots__ = ("_started", "wait")
+    __slots__ = ("started", "wait")
 
     def __init__(self, wait: Wait) -> None:
         self.wait = wait
-        self._started = False
+        self.started = False
 
     def send(self, value: Any) -> Wait:
-        if self._started:
+        if self.started:
             raise StopIteration(value)
-        self._started = True
+        self.started = True
         return self.wait

@@ -217,8 +217,8 @@ class Scheduler:
             return False
         if len(able) != self.busy:
             self._set_busy(len(able))
-        processor = able[0] if len(able) == 1 else self.random.choice(able)
-        if len(able) > 1 or self._contended(processor):
+        processor, first = able[0] if len(able) == 1 else self.random.choice(able)
+        if len(able) > 1 or self._contended(processor, first):
             self._linger = _LINGER
         count = 0
         if self._linger:
@@ -226,7 +226,7 @@ class Scheduler:
             count = self._slice()
         elif self.alarms or bounded or k.clock.watched:
             count = _TIME_SLICE
-        self._step(processor, count)
+        self._step(processor, first, count)
         return True
 
     def _slice(self) -> int:
@@ -244,26 +244,29 @@ class Scheduler:
         if self._k.cpu.asked():
             raise Stopped("asked")
 
-    def _able(self) -> list[Processor]:
-        """The processors on which something can run now; each ready thread counts once."""
-        able = []
+    def _able(self) -> list[tuple[Processor, Thread | None]]:
+        """The processors on which something can run now; each ready thread counts once.
+
+        With an idle one its first ready thread, unless another processor may take that.
+        """
+        able: list[tuple[Processor, Thread | None]] = []
         taken: list[Thread] = []
         for p in self.processors:
-            flow = p.flow
+            flow = p.isr_flow or (p.dpc_flow if p.in_dpc else p.thread)
             if flow is not None:
                 if flow.spin is None or flow.spin.ready() or self._k.interrupts.wants(p):
-                    able.append(p)
+                    able.append((p, None))
             elif p.dpcs or self._k.interrupts.wants(p):
-                able.append(p)
+                able.append((p, None))
             elif (thread := self._next(p, but=taken)) is not None:
+                able.append((p, None if taken else thread))
                 taken.append(thread)
-                able.append(p)
         return able
 
-    def _contended(self, p: Processor) -> bool:
+    def _contended(self, p: Processor, first: Thread | None) -> bool:
         """Whether what runs there next has to share the processor with its equals."""
         current = p.thread
-        best = self._next(p, -1 if current is None else current.priority)
+        best = first or self._next(p, -1 if current is None else current.priority)
         if best is not None:
             return len(self.ready[best.priority]) > 1
         return current is not None and bool(self.ready[current.priority])
@@ -271,15 +274,16 @@ class Scheduler:
     def _next(self, p: Processor, above: int = -1, but: Sequence[Thread] = ()) -> Thread | None:
         """The first ready thread of the highest priority that may run there."""
         levels = self._ready_levels >> (above + 1)
+        bit = 1 << p.number
         while levels:
             priority = levels.bit_length() + above
             for thread in self.ready[priority]:
-                if p.may_run(thread) and thread not in but:
+                if thread.affinity & bit and thread not in but:
                     return thread
             levels ^= 1 << (priority - above - 1)
         return None
 
-    def _step(self, p: Processor, count: int) -> None:
+    def _step(self, p: Processor, first: Thread | None, count: int) -> None:
         k = self._k
         self._switch_processor(p)
         k.cpu.attention = False
@@ -288,7 +292,7 @@ class Scheduler:
         if not p.in_dpc and p.dpcs and p.irql < DISPATCH_LEVEL:
             self._begin_dpc(p)
         if not p.in_dpc and p.irql < DISPATCH_LEVEL:
-            self._choose_thread(p)
+            self._choose_thread(p, first)
         flow = p.flow
         if flow is None:
             return
@@ -345,11 +349,14 @@ class Scheduler:
         flow.current = True
         k.flow = flow
 
-    def _choose_thread(self, p: Processor) -> None:
-        """Preempt the processor's thread for one of higher priority, or at its quantum's end."""
+    def _choose_thread(self, p: Processor, first: Thread | None) -> None:
+        """Preempt the processor's thread for one of higher priority, or at its quantum's end.
+
+        ``first`` is the one that is ready for an idle processor, where that is known.
+        """
         current = p.thread
         if current is None:
-            best = self._next(p)
+            best = first or self._next(p)
         elif current.spin is not None:
             return
         elif not p.may_run(current):  # its affinity was changed

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..machine.checkpoint import Checkpoint
 from ..machine.memory import AddressSpace, Page
+from ..machine.registers import Saved
 from ..machine.unwind import ModuleImage
 from .driver import NtFailure
 from .events import Bus
@@ -118,7 +119,7 @@ class Snapshot:
         kind = type(obj)
         if kind in _SHARED or kind.__name__ == "Export":
             return self._keep(obj)
-        if kind in _COPIED or kind.__name__ == "UcContext":
+        if kind in _COPIED or kind is Saved:
             number = self._keep(obj)
             self._renewed.append((number, self._renew(obj)))
             return number

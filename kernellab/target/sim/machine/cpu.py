@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -27,15 +25,19 @@ from .registers import (
     OTHERS,
     REGISTERS,
     VECTORS,
+    Saved,
     batch_reader,
     batch_writer,
     drop_counter,
     hook_syscall,
     reader,
     renew,
+    savers,
+    stopper,
     writer,
 )
 from .special import SpecialInstructions
+from .stop import Asked
 from .stop import Fault as Fault
 from .stop import Stop as Stop
 from .stubs import KEPT, KEPT_SIZE, MAILBOX, RESULT, STUB_SIZE, stub_code
@@ -51,9 +53,6 @@ _CR0, _CR4, _EFER = 0x8001_0033, 0x10_0620, 0xD00
 _EFER_MSR: Final = 0xC000_0080
 
 _U64 = struct.Struct("<Q")
-
-#: How long between attempts to stop code that runs, seconds.
-_NUDGE: Final = 0.01
 
 
 Handler = Callable[[int, int, int, int, int], Any]
@@ -88,13 +87,6 @@ class Cpu:
         #: Whether what is translated counts its instructions, for :meth:`run`.
         self._counted = False
         self._reason: Stop | None = None
-        self._asked = threading.Event()
-        #: Whether :meth:`ask` was called.
-        self.asked: Callable[[], bool] = self._asked.is_set
-        #: Held to change ``_running`` or to act on it: a late attempt to stop one run must not
-        #: stop the next.
-        self._lock = threading.Lock()
-        self._running = False
         self._error: BaseException | None = None
         self._stubs = base
         self._engine = uc.Uc(uc.UC_ARCH_X86, uc.UC_MODE_64)
@@ -113,11 +105,18 @@ class Cpu:
         self._rip = reader(self._engine, REGISTERS["rip"])
         self._resume = self._writer("rax", "rsp", "rip")
         self._call = self._writer("rcx", "rdx", "r8", "r9", "rsp", "rip")
+        self._save, self._restore = savers(self._engine)
+        self._emu_stop = stopper(self._engine)
+        self._asked = Asked(self._emu_stop)
+        #: Stop guest code soon, from another thread; whether that was asked; forget it again.
+        self.ask, self.asked, self.clear = self._asked.ask, self._asked.is_set, self._asked.clear
         self._set_cr3 = writer(self._engine, x86.UC_X86_REG_CR3)
-        self._set_gs = writer(self._engine, x86.UC_X86_REG_GS_BASE)
+        self._write_gs = writer(self._engine, x86.UC_X86_REG_GS_BASE)
         self._set_both = batch_writer(self._engine, (x86.UC_X86_REG_GS_BASE, x86.UC_X86_REG_CR3))
-        #: The top-level page table in use.
-        self.root = memory.root
+        #: The top-level page table in use, and the base of gs.
+        self.root, self._gs = memory.root, 0
+        #: Where the code goes on that runs next, 0 where only the CPU knows.
+        self._begin = 0
         self._fresh = self.save()
         self._mailbox = 0
         self._nowhere = 0
@@ -193,10 +192,12 @@ class Cpu:
         self.memory.write(top - 8, frame)
         a, b, c, d = (*arguments[:4], 0, 0, 0, 0)[:4]
         self._call(a & _MASK, b & _MASK, c & _MASK, d & _MASK, top - 8, address)
+        self._begin = address
 
     def resume(self, rsp: int, value: int) -> None:
         """Prepare to return ``value`` from the trap whose return address is at ``rsp``."""
-        self._resume(value & _MASK, rsp + 8, self.memory.u64(rsp))
+        self._begin = self.memory.u64(rsp)
+        self._resume(value & _MASK, rsp + 8, self._begin)
 
     def run(self, count: int = 0) -> Stop:
         """Run guest code until something happens. Errors of handlers are raised here.
@@ -220,10 +221,10 @@ class Cpu:
             self.veil.sync()
         if self.memory.stale:
             self.flush()
-        with self._lock:
-            self._running = True
+        begin, self._begin = self._begin or self._rip(), 0
+        self._asked.running = True
         try:
-            self._engine.emu_start(self._rip(), self._nowhere, 0, count)
+            self._engine.emu_start(begin, self._nowhere, 0, count)
             while self._unveil:
                 self._unveil = False
                 self.veil.open()
@@ -234,13 +235,12 @@ class Cpu:
                 rip = self._rip()
                 self.fault = Fault(13, rip, 0, str(error))
         finally:
-            with self._lock:
-                self._running = False
+            self._asked.running = False
         if self._error is not None:
             error_, self._error = self._error, None
             raise error_
         if self._reason is None:
-            if self._asked.is_set():
+            if self.asked():
                 return Stop.ASKED
             return Stop.SLICE if count else Stop.HALTED
         return self._reason
@@ -254,17 +254,20 @@ class Cpu:
                 return reason
         return Stop.SLICE
 
-    def save(self, context: Any = None) -> Any:
-        """All registers, in ``context`` where one is given to be used again."""
-        if context is None:
-            return self._engine.context_save()
-        self._engine.context_update(context)
-        return context
+    def save(self, saved: Saved | None = None) -> Saved:
+        """All registers, in ``saved`` where one is given to be used again."""
+        if saved is None:
+            return Saved(self._engine.context_save(), self.root, self._gs)
+        self._save(saved)
+        saved.root, saved.gs = self.root, self._gs
+        return saved
 
-    def clone(self, context: Any) -> Any:
-        """Another context with the same registers. The CPU's own are lost."""
-        self._engine.context_restore(context)
-        return self._engine.context_save()
+    def clone(self, saved: Saved) -> Saved:
+        """Another one with the same registers. The CPU's own are lost."""
+        self._restore(saved)
+        self._begin = 0
+        self.root, self._gs, self.memory.stale = saved.root, saved.gs, True
+        return self.save()
 
     def forget_translations(self, *, code: bool) -> None:
         """Memory was changed behind the CPU's back; ``code``: what it executes, too."""
@@ -273,26 +276,32 @@ class Cpu:
             self.memory.code_gone = True
         self.memory.stale = True
 
-    def load(self, context: Any, root: int, gs_base: int) -> None:
+    def load(self, saved: Saved, root: int, gs_base: int) -> None:
         """Bring back what :meth:`save` gave, in the address space at ``root``."""
-        self._engine.context_restore(context)
+        self._restore(saved)
+        self._begin = 0
         if self.veil.drawn:
             self.veil.lift()
-        self.root = root
-        self._set_both(gs_base, root)
-        self.memory.stale = False
+        # Setting CR3 empties what the CPU has cached of the page tables.
+        if self.memory.stale or root != self.root or root != saved.root or gs_base != saved.gs:
+            self.root, self._gs = root, gs_base
+            self._set_both(gs_base, root)
+            self.memory.stale = False
+        else:
+            self._gs = gs_base
 
     def forget_exception(self) -> None:
         """The last exception is handled: the next is no double fault."""
         if self.watch.armed:
             self.watch.forget_exception()
             return
-        renew(self._engine, self._fresh)
+        renew(self._engine, self._fresh.context)
         self.set_root(self.root)
 
     def set_gs(self, base: int) -> None:
         """Where gs begins: the processor control region."""
-        self._set_gs(base)
+        self._gs = base
+        self._write_gs(base)
 
     def set_root(self, root: int) -> None:
         """Use the page tables at ``root`` from now on."""
@@ -301,26 +310,6 @@ class Cpu:
         self.root = root
         self._set_cr3(root)
         self.memory.stale = False
-
-    def ask(self) -> None:
-        """Stop guest code soon, from another thread; stays asked until :meth:`clear`."""
-        self._asked.set()
-        # One emu_stop can come just before emu_start and be lost: repeat it until it worked.
-        threading.Thread(target=self._nudge, daemon=True).start()
-
-    def _nudge(self) -> None:
-        while True:
-            with self._lock:
-                if not self._asked.is_set():
-                    return
-                if self._running:
-                    self._engine.emu_stop()
-            time.sleep(_NUDGE)
-
-    def clear(self) -> None:
-        """Forget that :meth:`ask` was called. No later run is stopped by that call."""
-        with self._lock:
-            self._asked.clear()
 
     def registers(self) -> dict[str, int]:
         """All general registers and rip by their lower-case names."""
@@ -331,9 +320,9 @@ class Cpu:
         start = self._mailbox + KEPT
         return self.memory.ram[start : start + KEPT_SIZE]
 
-    def registers_of(self, context: Any) -> dict[str, int]:
+    def registers_of(self, saved: Saved) -> dict[str, int]:
         """The same of what :meth:`save` gave."""
-        read = batch_reader(context, tuple(REGISTERS.values()))
+        read = batch_reader(saved.context, tuple(REGISTERS.values()))
         return dict(zip(self._names, read(), strict=True))
 
     def vectors(self) -> dict[str, int]:
@@ -342,6 +331,7 @@ class Cpu:
 
     def set_registers(self, registers: Mapping[str, int]) -> None:
         """Set those that are given, by their lower-case names."""
+        self._begin = 0
         for name, value in registers.items():
             if name in OTHERS:
                 self._engine.reg_write(OTHERS[name], value)
@@ -360,7 +350,7 @@ class Cpu:
 
     def _stop(self, reason: Stop) -> None:
         self._reason = reason
-        self._engine.emu_stop()
+        self._emu_stop()
 
     # -- hooks --------------------------------------------------------------------------------
 

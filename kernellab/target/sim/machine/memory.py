@@ -15,10 +15,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from .physical import PAGE, OutOfMemory, PhysicalMemory
-from .space import AddressSpace, Page, Within
+from .space import AddressSpace, MemoryFault, Page, Within
 
 __all__ = [
     "HIGHEST_USER",
@@ -40,7 +40,6 @@ DIRTY: Final = 0x40
 _FRAME: Final = 0x000F_FFFF_FFFF_F000
 _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
-_U16 = struct.Struct("<H")
 
 #: Addresses from here on belong to the kernel.
 KERNEL_START: Final = 0xFFFF_8000_0000_0000
@@ -51,15 +50,6 @@ HIGHEST_USER: Final = 0x0000_7FFF_FFFE_FFFF
 def canonical(address: int) -> bool:
     """Whether a pointer can have this value: bits 47 to 63 are all the same."""
     return address >> 47 in (0, 0x1FFFF)
-
-
-class MemoryFault(Exception):
-    """An access that the page tables do not allow. ``access`` is read, write or execute."""
-
-    def __init__(self, address: int, access: str = "read") -> None:
-        super().__init__(f"{access} at {address:#x}")
-        self.address = address
-        self.access = access
 
 
 #: Virtual page numbers below this are a process's own.
@@ -389,12 +379,20 @@ class Memory(PhysicalMemory):
         return value
 
     def u32(self, address: int) -> int:
-        value: int = self._number(address, _U32)
+        offset = address & 0xFFF
+        page = self.pages.get(address >> PAGE_SHIFT)
+        if page is None or offset > PAGE - 4:
+            return int.from_bytes(self.read(address, 4), "little")
+        value: int = _U32.unpack_from(self.ram, page.physical + offset)[0]
         return value
 
     def u16(self, address: int) -> int:
-        value: int = self._number(address, _U16)
-        return value
+        offset = address & 0xFFF
+        page = self.pages.get(address >> PAGE_SHIFT)
+        if page is None or offset > PAGE - 2:
+            return int.from_bytes(self.read(address, 2), "little")
+        at = page.physical + offset
+        return int.from_bytes(self.ram[at : at + 2], "little")
 
     def u8(self, address: int) -> int:
         return self.read(address, 1)[0]
@@ -411,33 +409,37 @@ class Memory(PhysicalMemory):
             self.dirty.add(page.physical)
 
     def set_u32(self, address: int, value: int) -> None:
-        self._set_number(address, _U32, value & 0xFFFF_FFFF)
+        value &= 0xFFFF_FFFF
+        offset = address & 0xFFF
+        page = self.pages.get(address >> PAGE_SHIFT)
+        if page is None or not page.write or offset > PAGE - 4:
+            self.write(address, value.to_bytes(4, "little"))
+            return
+        _U32.pack_into(self.ram, page.physical + offset, value)
+        if self.dirty is not None:
+            self.dirty.add(page.physical)
 
     def set_u16(self, address: int, value: int) -> None:
-        self._set_number(address, _U16, value & 0xFFFF)
+        data = (value & 0xFFFF).to_bytes(2, "little")
+        offset = address & 0xFFF
+        page = self.pages.get(address >> PAGE_SHIFT)
+        if page is None or not page.write or offset > PAGE - 2:
+            self.write(address, data)
+            return
+        self.ram[page.physical + offset : page.physical + offset + 2] = data
+        if self.dirty is not None:
+            self.dirty.add(page.physical)
 
     def set_u8(self, address: int, value: int) -> None:
         self.write(address, bytes((value & 0xFF,)))
 
-    def _number(self, address: int, form: struct.Struct) -> Any:
-        offset = address & 0xFFF
-        page = self.pages.get(address >> PAGE_SHIFT)
-        if page is None or offset + form.size > PAGE:
-            return form.unpack(self.read(address, form.size))[0]
-        return form.unpack_from(self.ram, page.physical + offset)[0]
-
-    def _set_number(self, address: int, form: struct.Struct, value: int) -> None:
-        offset = address & 0xFFF
-        page = self.pages.get(address >> PAGE_SHIFT)
-        if page is None or not page.write or offset + form.size > PAGE:
-            self.write(address, form.pack(value))
-            return
-        form.pack_into(self.ram, page.physical + offset, value)
-        if self.dirty is not None:
-            self.dirty.add(page.physical)
-
     def try_read(self, address: int, size: int) -> bytes | None:
         """``size`` bytes, or None: for walking stacks, which must not raise."""
+        offset = address & 0xFFF
+        page = self.pages.get(address >> PAGE_SHIFT)
+        if page is not None and offset + size <= PAGE:
+            start = page.physical + offset
+            return self.ram[start : start + size]
         before = self.check, self.watch
         self.check = self.watch = None
         try:

@@ -46,6 +46,33 @@ def _quick(engine: Any, name: str) -> Callable[..., Any] | None:
     return found
 
 
+class Saved:
+    """All registers at one moment; ``root`` and ``gs`` are what CR3 and gs among them are."""
+
+    __slots__ = ("context", "gs", "inside", "root")
+
+    def __init__(self, context: Any, root: int, gs: int) -> None:
+        self.context = context
+        #: What Unicorn's own functions take.
+        self.inside = getattr(context, "context", None)
+        self.root = root
+        self.gs = gs
+
+
+def savers(engine: Any) -> tuple[Callable[[Saved], object], Callable[[Saved], object]]:
+    """What saves the registers where others were, and what brings them back."""
+    save, restore = _quick(engine, "context_save"), _quick(engine, "context_restore")
+    if save is None or restore is None or not hasattr(engine.context_save(), "context"):
+        update, bring = engine.context_update, engine.context_restore
+        return lambda saved: update(saved.context), lambda saved: bring(saved.context)
+    return lambda saved: save(saved.inside), lambda saved: restore(saved.inside)
+
+
+def stopper(engine: Any) -> Callable[[], object]:
+    """``emu_stop`` without the binding around it."""
+    return _quick(engine, "emu_stop") or engine.emu_stop
+
+
 def hook_syscall(engine: Any, callback: Callable[[Any, Any], None]) -> None:
     """Call ``callback``, which must not raise, at each ``syscall``.
 

@@ -9,6 +9,15 @@ if TYPE_CHECKING:
     from .memory import Memory
 
 
+class MemoryFault(Exception):
+    """An access that the page tables do not allow. ``access`` is read, write or execute."""
+
+    def __init__(self, address: int, access: str = "read") -> None:
+        super().__init__(f"{access} at {address:#x}")
+        self.address = address
+        self.access = access
+
+
 @dataclass(slots=True)
 class Page:
     """A mapped page: where it is in physical memory, and what is allowed.
