@@ -54,8 +54,8 @@ def _(trial: Trial) -> None:
         for each in trial.violations:
             trial.expect(
                 each.rule != "irp-not-cancelled",
-                "The handle was closed while a read was pending. Which function of `Operations` is"
-                " called then, and what does `Queue` have for it?",
+                "The handle was closed while a read was pending, and nobody could cancel it. Which"
+                " function of `Operations` is called then, and what does `Queue` have for it?",
             )
         _cancelled(trial, second, "The handle was closed, and a read is still pending.")
     finally:
