@@ -296,15 +296,6 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("timeline(", "slow: who starts: 0 to 20 ms, 20 to 40 ms"),
         ("quick_told,", "the fifth starts after 0 ms, all are seen after 100 ms"),
     ],
-    "16-measuring": [
-        ("%%rustdriver contention", "not loaded (--no-run)"),
-        ("run(seed=0)", "True"),
-        ("with ThreadPoolExecutor", "160"),
-        ("for inside in (300, 1500)", "expected 70%"),
-        ("from math import perm", " True\n 1500 steps, 2 threads"),
-        ("import csv", "seed,threads,inside,rounds,taken"),
-        ("%%rustdriver clock", "pool, not used: 1µs for 1000"),
-    ],
     "14-log-device": [
         ("%%rustdriver logdisk --test", "logdisk: 7 passed"),
         ("target = logdisk.target", "['the machine starts', 'a fan is slow', 'all is well']"),
@@ -317,6 +308,25 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("logdisk.unload()", "[]"),
         ("from pathlib", "src/store.rs"),
         ("from kernellab.sources", "logdisk.sys is the same: True"),
+    ],
+    "15-wine-vm": [
+        ("from kernellab.notebook", "protocol.rs, store.rs, device.rs, module.rs"),
+        ("data = Path", "subsystem  1 native"),
+        ("data = Path", "checksum   filled in"),
+        ("table =", ".text    rx"),
+        ("kernellab_command", "ok       ntoskrnl.exe!IoCreateDevice"),
+        ("from kernellab.target", "sim    ready"),
+        ("def try_out", "hello from sim; 2 records, 21 of 65536 bytes"),
+        ("def try_out", "0 violations"),
+    ],
+    "16-measuring": [
+        ("%%rustdriver contention", "not loaded (--no-run)"),
+        ("run(seed=0)", "True"),
+        ("with ThreadPoolExecutor", "160"),
+        ("for inside in (300, 1500)", "expected 70%"),
+        ("from math import perm", " True\n 1500 steps, 2 threads"),
+        ("import csv", "seed,threads,inside,rounds,taken"),
+        ("%%rustdriver clock", "pool, not used: 1µs for 1000"),
     ],
 }
 
