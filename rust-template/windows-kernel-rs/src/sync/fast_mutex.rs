@@ -102,6 +102,8 @@ pub struct FastMutexGuard<'a, T> {
 // SAFETY: a shared guard only gives `&T`.
 unsafe impl<T: Sync> Sync for FastMutexGuard<'_, T> {}
 
+super::shown!(FastMutexGuard<T>);
+
 impl<T> Deref for FastMutexGuard<'_, T> {
     type Target = T;
 

@@ -33,6 +33,24 @@
 //! read-modify-write functions with `SeqCst`. An atomic does not wake anybody: an [`Event`] does.
 //! Two atomics that have to change together want a lock.
 
+/// A guard is shown as the value that it guards.
+macro_rules! shown {
+    ($guard:ident<T $(: ?$sized:ident)?>) => {
+        impl<T: core::fmt::Debug $(+ ?$sized)?> core::fmt::Debug for $guard<'_, T> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                (**self).fmt(f)
+            }
+        }
+
+        impl<T: core::fmt::Display $(+ ?$sized)?> core::fmt::Display for $guard<'_, T> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                (**self).fmt(f)
+            }
+        }
+    };
+}
+use shown;
+
 pub mod event;
 pub mod fast_mutex;
 pub mod once;

@@ -130,6 +130,8 @@ pub struct MutexGuard<'a, T: ?Sized> {
 // SAFETY: a shared guard only gives `&T`.
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
+super::shown!(MutexGuard<T: ?Sized>);
+
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
 
@@ -225,6 +227,8 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 // SAFETY: a shared guard only gives `&T`.
 unsafe impl<T: ?Sized + Sync> Sync for RwLockReadGuard<'_, T> {}
 
+super::shown!(RwLockReadGuard<T: ?Sized>);
+
 impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
@@ -250,6 +254,8 @@ pub struct RwLockWriteGuard<'a, T: ?Sized> {
 
 // SAFETY: a shared guard only gives `&T`.
 unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
+
+super::shown!(RwLockWriteGuard<T: ?Sized>);
 
 impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
@@ -279,6 +285,13 @@ mod tests {
     use super::{Mutex, RwLock};
     use std::thread::scope;
     use std::vec::Vec;
+
+    #[test]
+    fn a_guard_is_shown_as_its_value() {
+        let (mutex, pair) = (Mutex::new(3), RwLock::new((1, 2)));
+        assert_eq!(std::format!("{} {:?}", mutex.lock(), pair.write()), "3 (1, 2)");
+        assert_eq!(std::format!("{:?}", pair.read()), "(1, 2)");
+    }
 
     #[test]
     fn one_writes_or_many_read() {

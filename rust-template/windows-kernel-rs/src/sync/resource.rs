@@ -177,6 +177,8 @@ pub struct ResourceReadGuard<'a, T> {
 // SAFETY: a shared guard only gives `&T`.
 unsafe impl<T: Sync> Sync for ResourceReadGuard<'_, T> {}
 
+super::shown!(ResourceReadGuard<T>);
+
 impl<T> Deref for ResourceReadGuard<'_, T> {
     type Target = T;
 
@@ -214,6 +216,8 @@ impl<'a, T> ResourceWriteGuard<'a, T> {
         ResourceReadGuard { lock, thread: PhantomData }
     }
 }
+
+super::shown!(ResourceWriteGuard<T>);
 
 impl<T> Deref for ResourceWriteGuard<'_, T> {
     type Target = T;

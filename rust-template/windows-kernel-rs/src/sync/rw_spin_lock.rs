@@ -112,6 +112,8 @@ pub struct RwSpinLockReadGuard<'a, T: ?Sized> {
 // SAFETY: a shared guard only gives `&T`.
 unsafe impl<T: ?Sized + Sync> Sync for RwSpinLockReadGuard<'_, T> {}
 
+super::shown!(RwSpinLockReadGuard<T: ?Sized>);
+
 impl<T: ?Sized> Deref for RwSpinLockReadGuard<'_, T> {
     type Target = T;
 
@@ -147,6 +149,8 @@ pub struct RwSpinLockWriteGuard<'a, T: ?Sized> {
 
 // SAFETY: a shared guard only gives `&T`.
 unsafe impl<T: ?Sized + Sync> Sync for RwSpinLockWriteGuard<'_, T> {}
+
+super::shown!(RwSpinLockWriteGuard<T: ?Sized>);
 
 impl<T: ?Sized> Deref for RwSpinLockWriteGuard<'_, T> {
     type Target = T;

@@ -145,6 +145,8 @@ impl<T: ?Sized> SpinLockGuard<'_, T> {
     }
 }
 
+super::shown!(SpinLockGuard<T: ?Sized>);
+
 impl<T: ?Sized> Deref for SpinLockGuard<'_, T> {
     type Target = T;
 
