@@ -9,7 +9,7 @@ import pytest
 
 from kernellab.authoring import new_crate
 from kernellab.lab import Target, connect
-from kernellab.sources import build_tests
+from kernellab.sources import build_tests, build_text
 from kernellab.testing import TestReport, run_tests
 from tests.kernel import Notebook
 from tests.test_cli import kernellab
@@ -118,6 +118,14 @@ def test_each_test_has_its_outcome(target: Target, release: bool) -> None:
     assert log == ("loaded",)
     assert report.summary == "4 passed, 5 failed, 1 ignored"
     assert not target.stopped
+
+
+def test_only_a_build_for_tests_has_their_section() -> None:
+    modules = {"wire.rs": WIRE.replace("#[test]", "#[cfg(test)]")}
+    plain = build_text("plain", SOURCE, modules=modules)
+    tested, _ = build_tests("tested", SOURCE, modules={"wire.rs": WIRE})
+    assert b".ktest" in tested.sys.read_bytes()[:1024]
+    assert b".ktest" not in plain.sys.read_bytes()[:1024]
 
 
 def test_the_same_report_each_time(target: Target) -> None:

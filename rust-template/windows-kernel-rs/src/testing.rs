@@ -123,33 +123,49 @@ macro_rules! kernel_test_module {
             const fn module<T: $crate::KernelModule>() {}
             const _: () = module::<$module>();
 
+            // The linker sorts what stands behind `$`: every case is between these two. They are
+            // here, and not in the framework, so that a driver without tests has no such section.
+            #[used]
+            #[unsafe(link_section = ".ktest$a")]
+            static FIRST: ::core::option::Option<&$crate::testing::Case> =
+                ::core::option::Option::None;
+            #[used]
+            #[unsafe(link_section = ".ktest$z")]
+            static LAST: ::core::option::Option<&$crate::testing::Case> =
+                ::core::option::Option::None;
+
             #[unsafe(no_mangle)]
             unsafe extern "system" fn DriverEntry(
                 driver: *mut $crate::sys::DRIVER_OBJECT,
                 registry_path: *const $crate::sys::UNICODE_STRING,
             ) -> $crate::sys::NTSTATUS {
-                // SAFETY: Windows calls this once, with its driver object and registry path.
-                unsafe { $crate::testing::driver_entry(driver, registry_path) }
+                // SAFETY: the markers are the section's ends; Windows calls this once, with its
+                // driver object and registry path.
+                unsafe {
+                    let cases = $crate::testing::cases(&raw const FIRST, &raw const LAST);
+                    $crate::testing::driver_entry(cases, driver, registry_path)
+                }
             }
         };
     };
 }
 
-// The linker sorts what stands behind `$`: every case of the driver is between these two.
-#[used]
-#[unsafe(link_section = ".ktest$a")]
-static FIRST: Option<&Case> = None;
-#[used]
-#[unsafe(link_section = ".ktest$z")]
-static LAST: Option<&Case> = None;
-
-fn cases() -> impl Iterator<Item = &'static Case> {
-    let (mut at, end) = (&raw const FIRST, &raw const LAST);
+/// The cases between two markers, which `kernel_test_module!` makes.
+///
+/// # Safety
+/// The two are the first and the last entry of the image's section `.ktest`.
+#[doc(hidden)]
+pub unsafe fn cases(
+    first: *const Option<&'static Case>,
+    last: *const Option<&'static Case>,
+) -> impl Iterator<Item = &'static Case> {
+    let mut at = first;
     core::iter::from_fn(move || {
-        while at < end {
+        while at < last {
             // SAFETY: between the two markers lie entries of this type, and nothing else but
-            // zeros that the linker may put between object files.
-            let entry = unsafe { at.read() };
+            // zeros that the linker may put between object files. Volatile, since the compiler
+            // knows the first entry alone.
+            let entry = unsafe { at.read_volatile() };
             at = at.wrapping_add(1);
             if entry.is_some() {
                 return entry;
@@ -165,6 +181,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
 /// Called once, at PASSIVE, with the arguments of `DriverEntry`.
 #[doc(hidden)]
 pub unsafe fn driver_entry(
+    mut cases: impl Iterator<Item = &'static Case>,
     driver: *mut DRIVER_OBJECT,
     registry_path: *const UNICODE_STRING,
 ) -> NTSTATUS {
@@ -174,7 +191,7 @@ pub unsafe fn driver_entry(
         Ok(wanted) => wanted,
         Err(error) => return error.to_kernel_errno(),
     };
-    let Some(case) = cases().find(|case| is(case, &wanted)) else {
+    let Some(case) = cases.find(|case| is(case, &wanted)) else {
         println!("this driver has no such test");
         return STATUS_NOT_FOUND;
     };
