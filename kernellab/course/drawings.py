@@ -108,26 +108,30 @@ def bits(value: int, fields: Sequence[tuple[str, int, int]], *, width: int = 32)
 
 
 def strip(parts: Sequence[tuple[int, str]], marks: Sequence[tuple[int, str]] = ()) -> Picture:
-    """Bytes one behind the other: each part is (how many, what they are), each mark (at, text)."""
-    total = sum(size for size, _ in parts) or 1
-    cell = max(max((len(text) * _WIDE + 6) / max(size, 1) for size, text in parts), 640 / total)
-    cell = min(cell, 1000 / total)
-    left, at, boxes = 14.0, 0, []
+    """Bytes one behind the other: each part is (how many, what they are), each mark (at, text).
+
+    A part is as wide as it is long, but not narrower than its text.
+    """
+    cell = 640 / (sum(size for size, _ in parts) or 1)
+    edges, ends, boxes = [14.0], [0], []
     for index, (size, text) in enumerate(parts):
-        x, width = left + at * cell, size * cell
+        x, width = edges[-1], max(size * cell, len(text) * _WIDE + 6)
         boxes.append(
             f'<rect x="{x:.1f}" y="10" width="{width:.1f}" height="34" stroke="{INK}"'
             f' fill="{COLOURS[index % 2]}" fill-opacity="{(0.35, 0.15)[index % 2]}"/>'
         )
-        fits = len(text) * _WIDE <= width
-        boxes.append(_text(x + width / 2, 32, text if fits else "", mono=True))
-        at += size
+        boxes.append(_text(x + width / 2, 32, text, mono=True))
+        edges.append(x + width)
+        ends.append(ends[-1] + size)
     for place, text in marks:
-        x = left + place * cell
+        part = max(index for index, begin in enumerate(ends) if begin <= place)
+        x = edges[part]
+        if part < len(parts) and place > ends[part]:
+            x += (edges[part + 1] - x) * (place - ends[part]) / (ends[part + 1] - ends[part])
         boxes.append(f'<path d="M{x:.1f} 46 l-4 8 h8 z" fill="{INK}"/>')
         boxes.append(_text(x, 68, text, size=11))
     alt = ", ".join(f"{text} ({size} bytes)" for size, text in parts)
-    return _picture(2 * left + at * cell + 30, 76, boxes, alt)
+    return _picture(edges[-1] + 44, 76 if marks else 54, boxes, alt)
 
 
 def _text(
