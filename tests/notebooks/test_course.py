@@ -23,7 +23,13 @@ def read(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
-@pytest.fixture(scope="module", params=LESSONS, ids=lambda path: path.stem)
+#: A lesson's tests run in one process, since they share its run.
+PARAMETERS = [
+    pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem)) for path in LESSONS
+]
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
 def lesson(request: pytest.FixtureRequest) -> tuple[str, Any, Any]:
     """A lesson's name, the notebook as it is kept, and the same after a run."""
     path: Path = request.param
@@ -173,7 +179,7 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("%%rustdriver twice", "BAD_POOL_CALLER"),
     ],
     "03-errors": [
-        ("from kernellab.course.drawings", "0xc0000022: severity (bits 31 to 30) 0x3"),
+        ("from kernellab.course.pictures", "0xc0000022: severity (bits 31 to 30) 0x3"),
         ("SEVERITY", "0x80000005  warning      STATUS_BUFFER_OVERFLOW"),
         ("%%rustdriver statuses", "Err(NTSTATUS 0xE0000007)"),
         ("with adder.open()", "STATUS_UNMAPPABLE_CHARACTER"),

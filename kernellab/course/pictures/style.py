@@ -1,8 +1,12 @@
-"""Pictures of lessons: SVG that reads well on light and on dark pages, the same in every run."""
+"""What all pictures share: colours, the parts of a drawing, matplotlib's style.
+
+They read well on light and on dark pages, and are the same in every run.
+"""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,3 +73,33 @@ def picture(figure: Figure, title: str) -> Picture:
     svg = out.getvalue()
     head, found, rest = svg[svg.index("<svg") :].partition(">")
     return Picture(f"{head}{found}<title>{escape(title)}</title>{rest}", title)
+
+
+def label(
+    x: float,
+    y: float,
+    words: str,
+    *,
+    size: int = 13,
+    anchor: str = "middle",
+    mono: bool = False,
+    bold: bool = False,
+    colour: str = INK,
+) -> str:
+    """Words in a drawing; ``x`` and ``y`` in pixels are those of the anchor on the base line."""
+    family = "monospace" if mono else "sans-serif"
+    weight = ' font-weight="bold"' if bold else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}"'
+        f'{weight} fill="{colour}" font-family="{family}">{escape(words)}</text>'
+    )
+
+
+def drawn(width: float, height: float, parts: Sequence[str], alt: str) -> Picture:
+    """A drawing of so many pixels, made of SVG elements; ``alt`` says in words what it shows."""
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img"'
+        f' viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
+        f"><title>{escape(alt)}</title>" + "".join(parts) + "</svg>"
+    )
+    return Picture(svg, alt)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from ..system import REGISTRY_TYPES, RegistryKey, decode_value
+from ...system import REGISTRY_TYPES, RegistryKey, decode_value
 
 _FONT: Final = "font-family:var(--jp-ui-font-family,system-ui,sans-serif)"
 _MONO: Final = ";font-family:var(--jp-code-font-family,monospace)"

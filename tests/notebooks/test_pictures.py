@@ -6,8 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from kernellab.course.drawings import bits, chain, sequence, strip
-from kernellab.course.pictures import INK, Picture
+from kernellab.course.pictures import INK, Picture, bits, chain, sequence, strip
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Final
 
-from .pictures import COLOURS, INK, Picture, picture, plot_style
+from .style import COLOURS, INK, Picture, drawn, label, picture, plot_style
 
 _BLUE, _ORANGE, _GREEN, _PURPLE, _RED = COLOURS
 #: Colours of the ways in which a request ends, by a word of what is said of it.
@@ -32,7 +31,7 @@ def life_of_a_request() -> Picture:
         " completed there, or dropped, which fails it with STATUS_REQUEST_ABORTED, or pushed to a"
         " Queue<Read>, from where it is popped again, or cancelled with STATUS_CANCELLED."
     )
-    return _picture(690, 232, parts, alt)
+    return drawn(690, 232, parts, alt)
 
 
 def waiting(requests: Mapping[str, tuple[float, float, str]], title: str) -> Picture:
@@ -57,8 +56,8 @@ def transfer_methods() -> Picture:
     """How the data of a control code gets to a driver, by its transfer method."""
     wide, top, line, low = 176, 62, 132, 176
     parts = [
-        _text(8, top + 21, "program", anchor="start"),
-        _text(8, low + 21, "kernel", anchor="start"),
+        label(8, top + 21, "program", anchor="start"),
+        label(8, low + 21, "kernel", anchor="start"),
         f'<line x1="8" y1="{line}" x2="{88 + 4 * wide}" y2="{line}" stroke="{INK}"'
         ' stroke-dasharray="6 4" stroke-opacity=".6"/>',
     ]
@@ -71,11 +70,11 @@ def transfer_methods() -> Picture:
     for index, (name, when, below) in enumerate(columns):
         x = 84 + index * wide
         parts += [
-            _text(x + 76, 20, name, mono=True, bold=True),
-            _text(x + 76, 37, when, size=11),
+            label(x + 76, 20, name, mono=True, bold=True),
+            label(x + 76, 37, when, size=11),
             _cell(x, top, 70, "input", INK),
             _cell(x + 82, top, 70, "data" if index in (1, 2) else "output", INK),
-            _text(x + 76, low + 54, below, size=11),
+            label(x + 76, low + 54, below, size=11),
         ]
         if index == 0:
             parts += [_cell(x, low, 152, "system buffer", _BLUE)]
@@ -94,7 +93,7 @@ def transfer_methods() -> Picture:
         " it. InDirect and OutDirect: the input is copied, and the pages of the data are"
         " locked and mapped into the kernel by an MDL. Neither: the driver gets two addresses."
     )
-    return _picture(84 + 4 * wide, low + 66, parts, alt)
+    return drawn(84 + 4 * wide, low + 66, parts, alt)
 
 
 def page_map(frames: Sequence[int]) -> Picture:
@@ -110,28 +109,28 @@ def page_map(frames: Sequence[int]) -> Picture:
         cells.append(frame)
     at = {frame: left + index * side for index, frame in enumerate(cells) if frame is not None}
     parts = [
-        _text(8, 39, "buffer", anchor="start"),
-        _text(8, below + 15, "memory", anchor="start"),
+        label(8, 39, "buffer", anchor="start"),
+        label(8, below + 15, "memory", anchor="start"),
     ]
     for index, cell in enumerate(cells):
         x = left + index * side
         if cell is None:
-            parts.append(_text(x + side / 2, below + 14, "…"))
+            parts.append(label(x + side / 2, below + 14, "…"))
             continue
         parts.append(_square(x, below, side, _BLUE if cell in frames else ""))
         if cell in frames:
-            parts.append(_text(x + side / 2, below + 34, str(cell), size=10))
+            parts.append(label(x + side / 2, below + 34, str(cell), size=10))
     begin = left + (len(cells) - len(frames)) * side / 2
     for index, frame in enumerate(frames):
         x, to = begin + index * side, at[frame]
         parts.append(_square(x, 24, side, _BLUE))
-        parts.append(_text(x + side / 2, 39, str(index), size=11))
+        parts.append(label(x + side / 2, 39, str(index), size=11))
         parts.append(
             f'<line x1="{x + side / 2}" y1="{24 + side}" x2="{to + side / 2}" y2="{below}"'
             f' stroke="{_BLUE}" stroke-opacity=".7"/>'
         )
     alt = "The buffer's pages, in their order, are the page frames " + ", ".join(map(str, frames))
-    return _picture(left + len(cells) * side + 8, below + 46, parts, alt)
+    return drawn(left + len(cells) * side + 8, below + 46, parts, alt)
 
 
 def _square(x: float, y: float, side: float, colour: str) -> str:
@@ -142,15 +141,15 @@ def _square(x: float, y: float, side: float, colour: str) -> str:
 def _box(x: float, y: float, width: float, title: str, below: str, *, mono: bool = False) -> str:
     return (
         f'<rect x="{x}" y="{y}" width="{width}" height="50" rx="5" fill="none" stroke="{INK}"/>'
-        + _text(x + width / 2, y + 21, title, bold=True)
-        + _text(x + width / 2, y + 39, below, size=12, mono=mono)
+        + label(x + width / 2, y + 21, title, bold=True)
+        + label(x + width / 2, y + 39, below, size=12, mono=mono)
     )
 
 
 def _cell(x: float, y: float, width: float, text: str, colour: str) -> str:
     return (
         f'<rect x="{x}" y="{y}" width="{width}" height="32" rx="4" fill="{colour}"'
-        f' fill-opacity=".14" stroke="{colour}"/>' + _text(x + width / 2, y + 21, text, size=12)
+        f' fill-opacity=".14" stroke="{colour}"/>' + label(x + width / 2, y + 21, text, size=12)
     )
 
 
@@ -159,7 +158,7 @@ def _arrow(x1: float, y1: float, x2: float, y2: float, text: str, *, below: bool
     return (
         f'<line x1="{x1 - side / 2}" y1="{y1}" x2="{x2 + side / 2}" y2="{y2}" stroke="{INK}"/>'
         f'<path d="M{x2} {y2} l{side} -4 v8 z" fill="{INK}"/>'
-        + _text((x1 + x2) / 2, y1 + (16 if below else -7), text, size=12, mono=True)
+        + label((x1 + x2) / 2, y1 + (16 if below else -7), text, size=12, mono=True)
     )
 
 
@@ -167,7 +166,7 @@ def _down(
     x: float, y1: float, y2: float, lines: Sequence[str], colour: str, *, left: bool = False
 ) -> str:
     text = "".join(
-        _text(x + (-9 if left else 9), y1 + 32 + 16 * row, line, size=12, anchor="end" if left else
+        label(x + (-9 if left else 9), y1 + 32 + 16 * row, line, size=12, anchor="end" if left else
               "start", colour=colour)
         for row, line in enumerate(lines)
     )  # fmt: skip
@@ -182,7 +181,7 @@ def _line(
     return (
         f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2 + (-4 if down else 4)}" stroke="{colour}"'
         f' stroke-width="1.5"{dash}/><path d="M{x2} {y2} l-4 {-7 if down else 7} h8 z"'
-        f' fill="{colour}"/>' + _text(x1 + 6, (y1 + y2) / 2 - 6, text, size=11, anchor="start")
+        f' fill="{colour}"/>' + label(x1 + 6, (y1 + y2) / 2 - 6, text, size=11, anchor="start")
     )
 
 
@@ -191,33 +190,4 @@ def _double(x: float, y1: float, y2: float, colour: str, text: str) -> str:
     return "".join(
         f'<line x1="{at}" y1="{y1}" x2="{at}" y2="{y2}" stroke="{colour}" stroke-width="1.5"/>'
         for at in (x - 2.5, x + 2.5)
-    ) + _text(x + 8, (y1 + y2) / 2 - 6, text, size=11, anchor="start")
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: int = 13,
-    anchor: str = "middle",
-    mono: bool = False,
-    bold: bool = False,
-    colour: str = INK,
-) -> str:
-    family = "monospace" if mono else "sans-serif"
-    weight = ' font-weight="bold"' if bold else ""
-    return (
-        f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}"{weight}'
-        f' fill="{colour}" font-family="{family}">{escape(text)}</text>'
-    )
-
-
-def _picture(width: float, height: float, parts: Sequence[str], alt: str) -> Picture:
-    return Picture(
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}"'
-        f' width="{width}" height="{height}"><title>{escape(alt)}</title>'
-        + "".join(parts)
-        + "</svg>",
-        alt,
-    )
+    ) + label(x + 8, (y1 + y2) / 2 - 6, text, size=11, anchor="start")
