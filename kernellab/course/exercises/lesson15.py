@@ -100,6 +100,10 @@ def _(trial: Trial) -> None:
             " until none are left.",
         )
         trial.expect(
+            len(data) % 2 == 0 or got != _sum(blank[:-1]) + len(data),
+            f"With {what} the last byte is left out of the sum.",
+        )
+        trial.expect(
             got == wanted,
             f"With {what} it gives {got:#x}, not {wanted:#x}. Where is the checksum in the file?",
         )
