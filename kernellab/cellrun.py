@@ -47,6 +47,11 @@ class Workbench:
         found = (target.drivers.get(name) for target in self._targets.values())
         return next((driver for driver in found if driver is not None), None)
 
+    def does_not_build(self, name: str) -> bool:
+        """Whether the cell of ``name`` did not build when it was run last."""
+        run = self._runs.get(name)
+        return run is not None and run.does_not_build
+
     def run_cell(
         self,
         source: CellSource,
@@ -135,6 +140,7 @@ class CellRun:
         self._modules = {path: each.text for path, each in files.items()}
         self._own_files = {CELL, *files}
         self.driver: Driver | None = None
+        self.does_not_build = False
         self._bench = bench
         self._options = options
         self._stop_events: Callable[[], None] | None = None
@@ -171,6 +177,7 @@ class CellRun:
             self._pane.set_state("interrupted")
             raise
         except BuildError as error:
+            self.does_not_build = True
             self._pane.set_state("failed", "it does not build: mend the cell and run it again")
             self._pane.set_diagnostics(error.diagnostics)
             if not self._options.allow_failure:

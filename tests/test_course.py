@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from kernellab.cellrun import workbench
 from kernellab.course import Trial, check, lessons, progress
 from kernellab.course.exercise import NotYetError, find
-from kernellab.errors import UsageError
+from kernellab.errors import Bugcheck, KernelLabError, NtStatusError, UsageError
 from tests.test_cli import kernellab
 
 
@@ -69,6 +73,53 @@ def test_a_missing_answer_is_a_hint() -> None:
     with pytest.raises(NotYetError, match="your answer"):
         _ = trial.value
     assert Trial(None, (3,)).value == 3
+
+
+@pytest.mark.parametrize("value", [12, "12"])
+def test_the_number_of_a_line_may_be_text(value: object) -> None:
+    assert Trial(None, (value,)).line == 12
+
+
+@pytest.mark.parametrize("values", [(), ("twelve",), (None,)])
+def test_what_is_no_line_is_a_hint(values: tuple[object, ...]) -> None:
+    with pytest.raises(NotYetError, match="after the exercise's"):
+        _ = Trial(None, values).line
+
+
+def test_a_cell_that_does_not_build_is_not_judged_by_what_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workbench(), "does_not_build", lambda name: name == "ex11_first")
+    assert "does not build" in check("1.1").hint
+    assert "does not build" not in check("1.2").hint
+
+
+def test_the_number_may_be_written_without_quotes() -> None:
+    assert check(1.1).number == "1.1"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (Bugcheck("The driver stopped", code=0xE2, name="X"), "panicked at cell:3:5: oops"),
+        (Bugcheck("It read address 0", code=0x7E, name="X"), "It read address 0"),
+        (NtStatusError("there is no device A", status=0xC0000034, name="X"), "keep the device"),
+        (KernelLabError("it went wrong"), "While it was tried: it went wrong"),
+    ],
+)
+def test_what_goes_wrong_while_a_driver_is_tried_is_told(
+    error: KernelLabError, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = SimpleNamespace(log=SimpleNamespace(lines=["hello", "panicked at cell:3:5: oops"]))
+
+    def fails(_: Trial) -> None:
+        raise error
+
+    monkeypatch.setattr(workbench(), "driver", lambda _: driver)
+    exercise = replace(find("1.1"), check=fails)
+    module = import_module("kernellab.course.check")  # the package's name of it is the function
+    monkeypatch.setattr(module, "find", lambda _: exercise)
+    assert hint in check("1.1").hint
 
 
 def test_every_lesson_has_a_number_and_a_title() -> None:

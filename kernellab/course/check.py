@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BuildError, KernelLabError
+from ..errors import Bugcheck, BuildError, KernelLabError, NtStatusError
 from ..pane.text import one_line
 from . import progress
 from .exercise import Exercise, NotYetError, Trial, find
 
 if TYPE_CHECKING:
     from ..driver import Driver
+
+
+#: MANUALLY_INITIATED_CRASH, with which the framework stops the machine after a panic.
+_PANIC: Final = 0xE2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,20 @@ def check(number: str, *values: Any, strict: bool = False) -> Result:
     exercise that is not solved raises AssertionError. What is solved is remembered for
     ``kernellab course``.
     """
-    wanted = find(number)
+    wanted = find(str(number))
+    driver = None
     try:
-        wanted.check(Trial(_driver(wanted), values))
+        driver = _driver(wanted)
+        wanted.check(Trial(driver, values))
     except NotYetError as error:
-        result = Result(number, wanted.title, False, str(error))
+        result = Result(wanted.number, wanted.title, False, str(error))
     except BuildError:
         raise
     except KernelLabError as error:
-        result = Result(number, wanted.title, False, f"While it was tried: {error}")
+        result = Result(wanted.number, wanted.title, False, _in_words(error, driver))
     else:
-        result = Result(number, wanted.title, True)
-        progress.remember(number)
+        result = Result(wanted.number, wanted.title, True)
+        progress.remember(wanted.number)
     if strict and not result:
         raise AssertionError(str(result))
     return result
@@ -73,7 +79,25 @@ def _driver(wanted: Exercise) -> Driver | None:
     """The notebook's driver of the exercise; a hint where it was never loaded."""
     from ..cellrun import workbench
 
+    if wanted.driver and workbench().does_not_build(wanted.driver):
+        raise NotYetError("Its cell does not build: mend what its pane shows, and run it again.")
     driver = workbench().driver(wanted.driver) if wanted.driver else None
     if driver is None and wanted.driver:
         raise NotYetError(f"Run the cell that begins with %%rustdriver {wanted.driver} first.")
     return driver
+
+
+def _in_words(error: KernelLabError, driver: Driver | None) -> str:
+    """What went wrong while a check tried the driver, where the check has no hint of its own."""
+    if isinstance(error, Bugcheck):
+        panics = (
+            [line for line in driver.log.lines if line.startswith("panicked at")] if driver else []
+        )
+        what = panics[-1] if panics and error.code == _PANIC else str(error)
+        return f"The machine stopped while it was tried: {what}. The pane shows the line."
+    if isinstance(error, NtStatusError) and str(error).startswith("there is no device"):
+        return (
+            f"While it was tried: {error}. Does the driver still give that name, and does `Module`"
+            " keep the device? It goes when its value is dropped."
+        )
+    return f"While it was tried: {error}"

@@ -59,6 +59,14 @@ class Trial:
             raise NotYetError("Give check(…) your answer as well, after the exercise's number.")
         return self.values[0]
 
+    @property
+    def line(self) -> int:
+        """The one value that was given to ``check``, the number of a line."""
+        try:
+            return int(self.value)
+        except (TypeError, ValueError):
+            raise NotYetError("Give check(…) the line's number after the exercise's.") from None
+
     def expect(self, condition: object, hint: str) -> None:
         """Go on where ``condition`` holds, else the exercise is not solved and this is the hint."""
         if not condition:

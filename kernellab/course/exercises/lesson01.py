@@ -10,7 +10,8 @@ def _(trial: Trial) -> None:
     trial.fresh()
     trial.expect(
         "my first driver" in trial.lines,
-        "When it is loaded, the driver has to print the line: my first driver. `init` runs then.",
+        "When it is loaded, the driver has to print the line: my first driver. "
+        + (f"It prints: {'; '.join(trial.lines)}." if trial.lines else "`init` runs then."),
     )
     trial.expect("and it is gone" not in trial.lines, "It says goodbye while it is still loaded.")
     trial.clean_unload()
@@ -41,9 +42,14 @@ def _(trial: Trial) -> None:
     if event is None:
         trial.expect(False, "The driver did not stop the machine: run its cell as it stands.")
     else:
-        line = next(frame.line for frame in event.frames if frame.file == "cell" and frame.line)
+        mine = [frame.line for frame in event.frames if frame.file == "cell" and frame.line]
         trial.expect(
-            trial.value == line,
-            f"Not line {trial.value}. In the pane, the panic's message ends in `cell:` and the"
+            trial.line not in mine[1:] or trial.line == mine[0],
+            f"Line {trial.line} called the function that stopped the machine. The stack has the"
+            " innermost call first.",
+        )
+        trial.expect(
+            trial.line == mine[0],
+            f"Not line {trial.line}. In the pane, the panic's message ends in `cell:` and the"
             " line; so does the first frame of the stack that is marked as yours.",
         )

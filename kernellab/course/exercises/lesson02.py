@@ -32,7 +32,10 @@ def _(trial: Trial) -> None:
 def _(trial: Trial) -> None:
     trial.fresh()
     status = trial.target.status()
-    pool, paged = status["pool"], status["paged_pool"]
+    trial.driver.unload()
+    others = trial.target.status()["pool"]  # what other drivers of the notebook hold
+    held = {tag: size - others.get(tag, 0) for tag, size in status["pool"].items()}
+    pool, paged = {tag: size for tag, size in held.items() if size}, status["paged_pool"]
     trial.expect(
         "Rust" not in pool,
         f"{pool.get('Rust')} bytes still have the tag Rust: `Vec` and `Box` have no other."
@@ -41,7 +44,7 @@ def _(trial: Trial) -> None:
     for tag, size, what in (("Logs", 8192, "log"), ("Cntr", 128, "counters")):
         trial.expect(tag in pool, f"There is no pool with the tag {tag}; {sorted(pool)} there are.")
         trial.expect(
-            pool[tag] == size, f"The {what} should have {size} bytes, and it is {pool[tag]}."
+            pool[tag] == size, f"For the {what} there should be {size} bytes, not {pool[tag]}."
         )
     trial.expect("Logs" in paged, "The log is in nonpaged pool, of which there is little.")
     trial.expect(
@@ -79,13 +82,13 @@ def _(trial: Trial) -> None:
     ]
     labels = [each.label for each in event.related]
     freed = next((n for n, label in enumerate(labels, 1) if "freed" in label), 0)
-    trial.expect(trial.value != lines[0], "That is where it was read. Who freed it before that?")
+    trial.expect(trial.line != lines[0], "That is where it was read. Who freed it before that?")
     trial.expect(
-        trial.value not in lines[1:] or trial.value == lines[freed],
+        trial.line not in lines[1:] or trial.line == lines[freed],
         "That is where it was allocated. The report has one more stack.",
     )
     trial.expect(
-        trial.value == lines[freed],
-        f"Not line {trial.value}. In the pane, look for the stack that says where it was freed, and"
+        trial.line == lines[freed],
+        f"Not line {trial.line}. In the pane, look for the stack that says where it was freed, and"
         " in it for the first line that is marked as yours.",
     )

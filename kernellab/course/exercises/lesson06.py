@@ -83,7 +83,16 @@ def _(trial: Trial) -> None:
                 "BEEP does not ask for write access yet: what is the last argument of its"
                 " constant?",
             )
-        trial.expect(not status, f"BEEP of version 2, with code {_BEEP:#x}, fails with {status}.")
+        hint = {
+            "STATUS_INVALID_DEVICE_REQUEST": " That is what `end` says: no line of the route has"
+            " this code. Is BEEP 0x8000, 0x810, Access::Write?",
+            "STATUS_INFO_LENGTH_MISMATCH": " Two codes of the same number? The first line of the"
+            " route that has it takes the request, whatever its length.",
+            "STATUS_REQUEST_ABORTED": " The request was dropped, and nobody had completed it.",
+        }.get(status, "")
+        trial.expect(
+            not status, f"BEEP of version 2, with code {_BEEP:#x}, fails with {status}.{hint}"
+        )
         trial.expect(
             trial.lines == ["beep 440 Hz 250 ms"],
             f"440 Hz and 250 ms were sent, and the driver printed: {'; '.join(trial.lines)}.",
