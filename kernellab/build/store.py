@@ -39,6 +39,11 @@ class BuildResult:
     seconds: float
     release: bool
 
+    @property
+    def image(self) -> Path:
+        """The image, as a loaded driver calls it: ``sys``."""
+        return self.sys
+
 
 def load(key: str, *, release: bool) -> BuildResult | None:
     """The driver stored under ``key``, where it is there and whole."""

@@ -47,14 +47,11 @@ impl Operations for Echo {
     }
 
     fn write(&self, _: &Handle, request: Request<Write>) {
-        match request.input().and_then(|input| input.to_vec()) {
-            Ok(data) => {
-                println!("wrote {data:?}");
-                let size = data.len();
-                request.complete(Ok(size));
-            }
-            Err(error) => request.complete(Err(error)),
-        }
+        request.complete_by(|request| {
+            let data = request.input()?.to_vec()?;
+            println!("wrote {data:?}");
+            Ok(data.len())
+        });
     }
 
     fn ioctl(&self, _: &Handle, request: Request<Ioctl>) {

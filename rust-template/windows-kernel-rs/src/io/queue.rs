@@ -109,6 +109,19 @@ impl<K: Kind> Queue<K> {
         }
     }
 
+    /// How many requests wait, or are just being cancelled: others may come and go meanwhile.
+    /// IRQL: any.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.live.load(Ordering::Relaxed)
+    }
+
+    /// Whether none does. IRQL: any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Takes the first request out. IRQL <= DISPATCH. WDK: "IoCsqRemoveNextIrp function (wdm.h)".
     pub fn pop(&self) -> Option<Request<K>> {
         self.next(ptr::null())

@@ -99,6 +99,22 @@ impl<K: Kind> Request<K> {
         }
     }
 
+    /// Completes it with what `f` answers, which looks at it first. IRQL <= DISPATCH.
+    ///
+    /// ```no_run
+    /// # use windows_kernel_rs::io::{Request, Write};
+    /// fn write(request: Request<Write>) {
+    ///     request.complete_by(|request| {
+    ///         let data = request.input()?.to_vec()?;
+    ///         Ok(data.len())
+    ///     });
+    /// }
+    /// ```
+    pub fn complete_by(mut self, f: impl FnOnce(&mut Self) -> Result<usize>) {
+        let result = f(&mut self);
+        self.complete(result);
+    }
+
     /// Completes it with the warning `STATUS_BUFFER_OVERFLOW`: `size` bytes are there, and there
     /// would be more. IRQL <= DISPATCH.
     pub fn complete_partly(self, size: usize) {

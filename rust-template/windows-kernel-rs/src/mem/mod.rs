@@ -21,6 +21,7 @@ pub mod physical;
 pub mod pool_box;
 pub mod user;
 
+pub use arc::Arc;
 pub use collections::{StringExt, VecExt};
 pub use io_space::{IoSpace, Register};
 pub use lookaside::{Lookaside, LookasideBox};
