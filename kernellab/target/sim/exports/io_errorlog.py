@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kernellab import ntdata
 
+from ..kernel.pool import tell_allocated
 from ..kernel.structs import Struct, const, place, size_of
 from .registry import DISPATCH_LEVEL, export
 
@@ -29,7 +30,7 @@ def IoAllocateErrorLogEntry(k: Kernel, IoObject: int, EntrySize: int) -> int:
         return 0
     address = k.pool.allocate(EntrySize, _TAG, owner=k.caller())
     if address:
-        k.tell("pool-allocated", k.pool.live[address])
+        tell_allocated(k, address)
         k.system.log_entries[address] = IoObject
     return address
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ..kernel.bugcheck import BugCheck
 from ..kernel.execution import RaisedStatus
 from ..kernel.mdl_map import MAPPED, spanned
+from ..kernel.pool import tell_allocated
 from ..kernel.structs import Struct, const, size_of
 from ..kernel.uservm import VmError, protection
 from ..machine.memory import PAGE, OutOfMemory
@@ -242,7 +243,7 @@ def MmAllocatePagesForMdlEx(
         for frame in frames:
             k.memory.release(frame)
         return 0
-    k.tell("pool-allocated", k.pool.live[mdl])
+    tell_allocated(k, mdl)
     if Flags & const("MM_DONT_ZERO_ALLOCATION"):
         for frame in frames:
             k.memory.write_physical(frame, bytes([k.pool.fill]) * PAGE)

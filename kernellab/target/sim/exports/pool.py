@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ..kernel import pool_damage
 from ..kernel.bugcheck import BugCheck
 from ..kernel.execution import RaisedStatus
+from ..kernel.pool import tell_allocated
 from ..kernel.structs import const, size_of
 from ..machine.memory import PAGE
 from .registry import DISPATCH_LEVEL, export
@@ -54,8 +55,10 @@ def _allocate(
     aligned: bool = False,
     guard: str = "",
 ) -> int:
+    # Without unpacking, which takes as long as the call: drivers allocate all the time.
     address = k.pool.allocate(
-        *(size, tag),
+        size,
+        tag,
         paged=paged,
         zero=zero,
         owner=k.caller(),
@@ -64,7 +67,7 @@ def _allocate(
         guard=guard,
     )
     if address:
-        k.tell("pool-allocated", k.pool.live[address])
+        tell_allocated(k, address)
     return address
 
 
@@ -72,7 +75,9 @@ def _by_type(k: Kernel, kind: int, size: int, tag: int, *, fails: bool, guard: s
     """Allocate as a POOL_TYPE says; raises where it says so, or where ``fails`` is false."""
     paged = bool(kind & _PAGED)
     address = _allocate(
-        *(k, size, tag),
+        k,
+        size,
+        tag,
         paged=paged,
         zero=bool(kind & _ZERO),
         execute=not paged and not kind & _NX,
@@ -91,7 +96,9 @@ def _by_flags(k: Kernel, flags: int, size: int, tag: int, guard: str = "") -> in
     if size and tag and chosen is not None:
         paged, execute = chosen
         address = _allocate(
-            *(k, size, tag),
+            k,
+            size,
+            tag,
             paged=paged,
             zero=not flags & _UNINITIALIZED,
             execute=execute,
@@ -239,6 +246,8 @@ def ExFreePoolWithTag(k: Kernel, P: int, Tag: int) -> None:
             *("BAD_POOL_CALLER", 0x46, P),
             message="The driver freed memory that belongs to the kernel.",
         )
+    if allocation.paged:
+        k.tell("paged-pool-freeing", allocation)
     k.tell("pool-freeing", allocation)
     pool_damage.check(k, allocation)
     k.pool.free(allocation)

@@ -393,15 +393,15 @@ class Flow:
         cpu = k.cpu
         if not (self.current and cpu.trapping):
             return self.context(trapped=True) if self.in_export else None
-        start = cpu.trap_rsp
-        registers = {"rip": cpu.stub(cpu.trap_index), "rsp": start}
+        rip, start, preserved = cpu.kept()
         size = self.top - start
         if size > _KEPT:
             size = _KEPT
         stack = (k.memory.try_read(start, size) or b"") if size > 0 else b""
         levels = self.levels
         outer = self._outer(levels) if len(levels) > 1 else ()
-        return Context(registers, start, stack, outer, self.name, cpu.preserved())
+        registers = {"rip": rip, "rsp": start}
+        return Context(registers, start, stack, outer, self.name, preserved)
 
     def _outer(self, levels: list[Level]) -> tuple[dict[str, int], ...]:
         k = self._k

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from .bugcheck import BugCheck
+from .pool import tell_allocated
 from .records import Records
 from .structs import Struct, const, place, size_of
 
@@ -143,7 +144,7 @@ def allocate(k: Kernel, stack_size: int, origin: Origin, owner: str = "") -> Irp
     if not address:
         return None
     if owner:
-        k.tell("pool-allocated", k.pool.live[address])
+        tell_allocated(k, address)
     initialize(k, address, size, stack_size)
     record = k.irps.add(Irp(address, origin, owner))
     k.tell("irp-made", record)

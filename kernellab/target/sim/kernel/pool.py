@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from ..machine.memory import PAGE, Memory, OutOfMemory
 from ..machine.veil import PAGED_START
 from .execution import Context
 from .records import Records
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
 
 NONPAGED_START: Final = 0xFFFF_A800_0000_0000
 #: What lies between an allocation and its page's begin or end.
@@ -25,7 +29,6 @@ SLACK: Final = 0xFD
 #: What memory that was not asked to be zeroed is full of, one after the other: not zero, and
 #: seldom a driver's own.
 FILLS: Final = (0xCD, 0xB3, 0xD6, 0xA9, 0x97)
-_PATTERN: Final = bytes([SLACK]) * PAGE
 _UNZEROED: Final = {fill: bytes([fill]) * PAGE for fill in FILLS}
 
 #: Which side of a small allocation has the unmapped page: behind, in front, or now so, now so,
@@ -38,6 +41,12 @@ _RESERVE: Final = 16 << 20
 #: cache.
 _REMEMBERED: Final = 4096
 _STACKS: Final = 512
+
+
+@cache
+def _pattern(size: int) -> bytes:
+    """What so many bytes of slack are, at most a page."""
+    return bytes([SLACK]) * size
 
 
 @dataclass(slots=True)
@@ -64,6 +73,18 @@ class Allocation:
         """The tag as it is read in a debugger: four characters, the lowest byte first."""
         raw = self.tag.to_bytes(4, "little")
         return "".join(chr(b) if 0x20 <= b < 0x7F else "." for b in raw)
+
+
+def tell_allocated(k: Kernel, address: int) -> None:
+    """Tell of a new allocation, and by events of their own of what only some have about them."""
+    allocation = k.pool.live[address]
+    k.tell("pool-allocated", allocation)
+    if not allocation.size:
+        k.tell("empty-pool-allocated", allocation)
+    if allocation.execute:
+        k.tell("executable-pool-allocated", allocation)
+    if allocation.paged:
+        k.tell("paged-pool-allocated", allocation)
 
 
 class Pool:
@@ -115,13 +136,13 @@ class Pool:
         slack = pages * PAGE - front - size
         # Written to physical memory, since paged pool is out of reach at a high IRQL.
         if front:
-            memory.write_physical(frames[0], _PATTERN[:front])
+            memory.write_physical(frames[0], _pattern(front))
         if not zero:
             for n, frame in enumerate(frames):
                 start = front if n == 0 else 0
                 memory.write_physical(frame + start, _UNZEROED[self.fill][start:])
         if slack:
-            memory.write_physical(frames[-1] + PAGE - slack, _PATTERN[:slack])
+            memory.write_physical(frames[-1] + PAGE - slack, _pattern(slack))
         address = first + front
         self.live[address] = Allocation(
             address, size, tag, paged, owner, first, pages, zero, execute, bool(guard)
@@ -146,7 +167,7 @@ class Pool:
             return None
         at = self._memory.pages[(end - 1 if slack == PAGE else end) >> 12].physical + PAGE - slack
         data = self._memory.ram[at : at + slack]
-        if data == _PATTERN[:slack]:
+        if data == _pattern(slack):
             return None
         return allocation.size + next(i for i, byte in enumerate(data) if byte != SLACK)
 
@@ -157,7 +178,7 @@ class Pool:
             return None
         at = self._memory.pages[allocation.first >> 12].physical
         data = self._memory.ram[at : at + front]
-        if data == _PATTERN[:front]:
+        if data == _pattern(front):
             return None
         return front - max(i for i, byte in enumerate(data) if byte != SLACK)
 

@@ -315,10 +315,11 @@ class Cpu:
         """All general registers and rip by their lower-case names."""
         return dict(zip(self._names, self._read_all(), strict=True))
 
-    def preserved(self) -> bytes:
-        """While a handler runs: 64 bits each of :data:`.registers.PRESERVED` at its call."""
+    def kept(self) -> tuple[int, int, bytes]:
+        """While a handler runs: its stub, rsp, 64 bits each of :data:`.registers.PRESERVED`."""
         start = self._mailbox + KEPT
-        return self.memory.ram[start : start + KEPT_SIZE]
+        rip = self._stubs + self.trap_index * STUB_SIZE
+        return rip, self.trap_rsp, self.memory.ram[start : start + KEPT_SIZE]
 
     def registers_of(self, saved: Saved) -> dict[str, int]:
         """The same of what :meth:`save` gave."""

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from .physical import PAGE, OutOfMemory, PhysicalMemory
-from .space import AddressSpace, MemoryFault, Page, Within
+from .space import AddressSpace, MemoryFault, Page, Within, canonical
 
 __all__ = [
     "HIGHEST_USER",
@@ -35,8 +35,8 @@ __all__ = [
 PAGE_SHIFT: Final = 12
 
 _PRESENT, _WRITE, _USER, _NX = 1, 2, 4, 1 << 63
-#: Set by the CPU in the entry of a page that it writes.
-DIRTY: Final = 0x40
+#: Set by the CPU in the entry of a page that it reads or writes, and of one that it writes.
+ACCESSED, DIRTY = 0x20, 0x40
 _FRAME: Final = 0x000F_FFFF_FFFF_F000
 _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
@@ -45,11 +45,6 @@ _U32 = struct.Struct("<I")
 KERNEL_START: Final = 0xFFFF_8000_0000_0000
 #: The highest address a user-mode pointer can have (MmHighestUserAddress).
 HIGHEST_USER: Final = 0x0000_7FFF_FFFE_FFFF
-
-
-def canonical(address: int) -> bool:
-    """Whether a pointer can have this value: bits 47 to 63 are all the same."""
-    return address >> 47 in (0, 0x1FFFF)
 
 
 #: Virtual page numbers below this are a process's own.
@@ -173,32 +168,38 @@ class Memory(PhysicalMemory):
         flags = _flags(write, execute, user)
         owned = owned or physical is None
         frames: list[int] = []
-        for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
-            pages = self.pages if number >= _USER_PAGES else self.space.pages
+        start = address >> PAGE_SHIFT
+        pages, counts = self.pages, self._counts
+        if start < _USER_PAGES:
+            pages, counts = self.space.pages, self.space.counts
+        for number in range(start, start + count):
             if number in pages:
                 raise ValueError(f"{number << PAGE_SHIFT:#x} is mapped already")
             frame = self.allocate() if physical is None else physical[len(frames)]
             frames.append(frame)
             pages[number] = Page(frame, write, execute, user, owned)
             self._put(self._entry(number), frame | flags)
-            counts = self._counts if number >= _USER_PAGES else self.space.counts
             key = number >> 9
             counts[key] = counts.get(key, 0) + 1
         return frames
 
     def unmap(self, address: int, count: int = 1, *, release: bool = True) -> None:
         """Take ``count`` pages away; their memory is free again unless ``release`` is false."""
-        for number in range(address >> PAGE_SHIFT, (address >> PAGE_SHIFT) + count):
-            if number >= _USER_PAGES:
-                space, pages, counts = self.system, self.pages, self._counts
-            else:
-                space = self.space
-                pages, counts = space.pages, space.counts
+        start = address >> PAGE_SHIFT
+        space, pages, counts = self.system, self.pages, self._counts
+        if start < _USER_PAGES:
+            space = self.space
+            pages, counts = space.pages, space.counts
+        for number in range(start, start + count):
             page = pages.pop(number)
-            self.code_gone |= page.execute
-            self.code_losses += page.execute
+            if page.execute:
+                self.code_gone = True
+                self.code_losses += 1
             slot = self._entry(number)
-            if self.dirty is not None and self.ram[slot] & DIRTY:
+            entry = self.ram[slot]
+            if entry & ACCESSED:  # otherwise the CPU has nothing of it cached
+                self.stale = True
+            if self.dirty is not None and entry & DIRTY:
                 self.dirty.add(page.physical)
             self._put(slot, 0)
             if release and page.owned:
@@ -209,7 +210,6 @@ class Memory(PhysicalMemory):
                 self._empty[space.root, key] = space
         if len(self._empty) > _KEPT_EMPTY:
             self._drop_empty()
-        self.stale = True
 
     def _note_empty(self) -> None:
         """Find the empty leaf tables anew: a checkpoint was gone back to."""
@@ -371,8 +371,8 @@ class Memory(PhysicalMemory):
                 self.dirty.add(page.physical)
 
     def u64(self, address: int) -> int:
-        number, offset = address >> PAGE_SHIFT, address & 0xFFF
-        page = self.pages.get(number)
+        offset = address & 0xFFF
+        page = self.pages.get(address >> PAGE_SHIFT)
         if page is None or offset > PAGE - 8:
             return int.from_bytes(self.read(address, 8), "little")
         value: int = _U64.unpack_from(self.ram, page.physical + offset)[0]

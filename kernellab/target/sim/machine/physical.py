@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 PAGE: Final = 0x1000
+_ZEROS: Final = bytes(PAGE)
 
 
 class OutOfMemory(Exception):
@@ -47,7 +48,7 @@ class PhysicalMemory:
             self._next += PAGE
             if page >= self._used:
                 return page
-        self.ram[page : page + PAGE] = bytes(PAGE)
+        self.ram[page : page + PAGE] = _ZEROS
         if self.dirty is not None:
             self.dirty.add(page)
         return page

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from .memory import Memory
 
 
+def canonical(address: int) -> bool:
+    """Whether a pointer can have this value: bits 47 to 63 are all the same."""
+    return address >> 47 in (0, 0x1FFFF)
+
+
 class MemoryFault(Exception):
     """An access that the page tables do not allow. ``access`` is read, write or execute."""
 

@@ -32,14 +32,14 @@ class IrqlTooHigh(Rule):
             f"{level(highest)} at most"
         )
 
-    @listens("pool-allocated")
+    @listens("paged-pool-allocated")
     def _allocated(self, allocation: Allocation) -> None:
-        if allocation.paged and self.k.irql > _APC_LEVEL:
+        if self.k.irql > _APC_LEVEL:
             self._paged("allocated", allocation)
 
-    @listens("pool-freeing")
+    @listens("paged-pool-freeing")
     def _freeing(self, allocation: Allocation) -> None:
-        if allocation.paged and self.k.irql > _APC_LEVEL:
+        if self.k.irql > _APC_LEVEL:
             self._paged("freed", allocation)
 
     def _paged(self, what: str, allocation: Allocation) -> None:

@@ -38,10 +38,9 @@ class PoolZeroSize(Rule):
     summary = "an allocation of 0 bytes was asked for"
     page = "Bug Check 0xC4: DRIVER_VERIFIER_DETECTED_VIOLATION, 0x00"
 
-    @listens("pool-allocated")
-    def _allocated(self, allocation: Allocation) -> None:
-        if not allocation.size:
-            self.report("pool of 0 bytes was allocated: a length was probably computed wrongly")
+    @listens("empty-pool-allocated")
+    def _allocated(self, _allocation: Allocation) -> None:
+        self.report("pool of 0 bytes was allocated: a length was probably computed wrongly")
 
 
 class PoolExecutable(Rule):
@@ -51,10 +50,9 @@ class PoolExecutable(Rule):
     summary = "executable pool was allocated: NonPagedPoolNx is not"
     page = "Bug Check 0xC4: DRIVER_VERIFIER_DETECTED_VIOLATION, 0x2000"
 
-    @listens("pool-allocated")
+    @listens("executable-pool-allocated")
     def _allocated(self, allocation: Allocation) -> None:
-        if allocation.execute:
-            self.report(
-                f"{allocation.size} bytes of executable pool with tag '{allocation.tag_text}' were "
-                "allocated: use NonPagedPoolNx, or ExAllocatePool2 with POOL_FLAG_NON_PAGED"
-            )
+        self.report(
+            f"{allocation.size} bytes of executable pool with tag '{allocation.tag_text}' were "
+            "allocated: use NonPagedPoolNx, or ExAllocatePool2 with POOL_FLAG_NON_PAGED"
+        )

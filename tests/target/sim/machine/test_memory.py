@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from kernellab.target.sim.machine.memory import (
+    ACCESSED,
     HIGHEST_USER,
     KERNEL_START,
     PAGE,
@@ -123,6 +124,7 @@ def test_user_pages(memory: Memory) -> None:
 def test_unmapping_takes_the_page_away_from_the_processor_too(memory: Memory) -> None:
     memory.map(BASE, 3)
     memory.write(BASE, b"x" * 3 * PAGE)
+    memory.ram[memory.leaf_entry(BASE + PAGE >> 12)] |= ACCESSED  # as the processor does
     memory.stale = False
     memory.unmap(BASE + PAGE)
     assert memory.stale
@@ -131,6 +133,14 @@ def test_unmapping_takes_the_page_away_from_the_processor_too(memory: Memory) ->
     assert memory.read(BASE + 2 * PAGE, 1) == b"x"
     memory.map(BASE + PAGE)
     assert memory.read(BASE + PAGE, PAGE) == bytes(PAGE)  # not what was there before
+
+
+def test_what_the_processor_never_accessed_it_need_not_forget(memory: Memory) -> None:
+    memory.map(BASE)
+    memory.stale = False
+    memory.unmap(BASE)
+    assert not memory.stale
+    assert memory.entry(BASE) == 0
 
 
 def test_stricter_protection_is_told_to_the_processor(memory: Memory) -> None:
