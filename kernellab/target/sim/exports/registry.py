@@ -104,14 +104,16 @@ class VaList:
     def __init__(self, memory: Any, address: int, registers: tuple[int, ...] = ()) -> None:
         self._memory = memory
         self._at = address
-        self._registers = list(registers)
+        self._registers = registers
 
     def __call__(self) -> int:
+        value: int
+        at = self._at
+        self._at = at + 8
         if self._registers:
-            self._at += 8
-            return self._registers.pop(0)
-        value: int = self._memory.u64(self._at)
-        self._at += 8
+            value, self._registers = self._registers[0], self._registers[1:]
+        else:
+            value = self._memory.u64(at)
         return value
 
 
@@ -229,6 +231,19 @@ def _variadic(
     """The same for a function whose last parameter is a :class:`VaList`."""
     count, memory = len(shapes), k.memory
     behind = 8 + 8 * count
+    (m0, s0), (m1, s1), (m2, s2) = (*shapes, (0, 0), (0, 0), (0, 0))[:3]
+
+    def one(a: int, b: int, c: int, d: int, rsp: int) -> Any:
+        return function(k, ((a & m0) ^ s0) - s0, VaList(memory, rsp + behind, (b, c, d)))
+
+    def three(a: int, b: int, c: int, d: int, rsp: int) -> Any:
+        return function(
+            k,
+            ((a & m0) ^ s0) - s0,
+            ((b & m1) ^ s1) - s1,
+            ((c & m2) ^ s2) - s2,
+            VaList(memory, rsp + behind, (d,)),
+        )
 
     def call(a: int, b: int, c: int, d: int, rsp: int) -> Any:
         given: tuple[int, ...] = (a, b, c, d)
@@ -241,7 +256,7 @@ def _variadic(
         arguments = VaList(memory, rsp + behind, given[count:4])
         return function(k, *values, arguments)
 
-    return call
+    return {1: one, 3: three}.get(count, call)  # DbgPrint, DbgPrintEx
 
 
 _exports: dict[str, Export] = {}
