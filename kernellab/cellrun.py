@@ -366,7 +366,10 @@ def _reason(driver: Driver, files: Collection[str]) -> str:
         return f"{driver.error}, and so the driver is not loaded"
     if driver.state != "bug check" or event is None:
         return driver.error
-    own = next((f for f in event.frames if f.file in files and f.line), None)
+    from .pane.text import LAST_LINES, panic_text, stopped_at
+
+    said = panic_text(driver.log.lines[-LAST_LINES:])
+    own = stopped_at(event.frames, dict.fromkeys(files, ""), said)
     return f"{event.name} at {own.file}:{own.line}" if own else event.name
 
 

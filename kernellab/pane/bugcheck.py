@@ -11,7 +11,18 @@ from html import escape
 
 from ..protocol import BugcheckEvent, Frame, RelatedStack
 from .codes import explain, meanings, page
-from .text import CELL, MOST_FRAMES, Source, advice, code_text, excerpt, is_user, one_line, text_of
+from .text import (
+    CELL,
+    MOST_FRAMES,
+    Source,
+    advice,
+    code_text,
+    excerpt,
+    is_user,
+    one_line,
+    stopped_at,
+    text_of,
+)
 
 _BOX = "border:1px solid #0a50a1;border-radius:3px;margin:6px 0;overflow:hidden"
 _BAND = "background:#0a50a1;color:#ffffff;padding:10px 14px"
@@ -36,7 +47,7 @@ def render_bugcheck(
     """
     code, name = escape(code_text(event.code)), escape(one_line(event.name))
     message = escape(one_line(event.message)) or "The driver stopped the machine."
-    own = next((f for f in event.frames if is_user(f, source) and f.line), None)
+    own = stopped_at(event.frames, source, last_words)
     said = escape(one_line(last_words))
     parts = [
         f'<div class="kernellab-bugcheck" role="group" aria-label="Bug check {name}"'

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ..protocol import BugcheckEvent, ErrorEvent, Frame, RelatedStack, Violation
@@ -32,6 +33,9 @@ CELL: Final = "cell"
 
 #: The user's own source: text by the file that frames name; text alone is the cell's.
 Source = str | Mapping[str, str] | None
+
+#: How a Rust panic begins: the file and the line.
+_PANICKED: Final = re.compile(r"panicked at ([^:]+):(\d+):")
 
 #: So many of the last lines are part of a bug check's report.
 LAST_LINES: Final = 8
@@ -125,6 +129,21 @@ def panic_text(prints: Sequence[str]) -> str:
     return ""
 
 
+def stopped_at(
+    frames: Sequence[Frame], source: Source = None, last_words: str = ""
+) -> Frame | None:
+    """The innermost frame in the user's own code, at the line that a panic names.
+
+    The compiler makes one call of several panics that are alike, which then has one line; what a
+    panic says of itself is right.
+    """
+    own = next((frame for frame in frames if is_user(frame, source) and frame.line), None)
+    said = _PANICKED.match(last_words)
+    if own is not None and said is not None and said[1] == own.file:
+        return replace(own, line=int(said[2]))
+    return own
+
+
 def advice(frame: Frame | None, source: Source = None) -> str:
     """What to do after the machine has stopped in ``frame``."""
     if frame is None or not is_user(frame, source):
@@ -175,7 +194,7 @@ def bugcheck_text(
         out.append(f"    {one_line(event.message)}")
     if last_words:
         out.append(f"    {one_line(last_words)}")
-    own = next((f for f in event.frames if is_user(f, source) and f.line), None)
+    own = stopped_at(event.frames, source, last_words)
     if own is not None and source is not None:
         out += _excerpt_text(source, own)
         out.append(f"    {advice(own, source)}")

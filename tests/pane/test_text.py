@@ -124,3 +124,13 @@ def test_events_in_plain_text_are_harmless(hostile: str) -> None:
     harmless(text.stop_text(ErrorEvent(error=hostile, message=hostile, frames=(own,)), hostile))
     harmless(text.diagnostic_text(hostile))
     harmless(text.timings_text({hostile: 1.0}))
+
+
+def test_a_panics_own_line_goes_before_its_frames() -> None:
+    """The compiler makes one call of several panics that are alike."""
+    frames = [Frame(function="panic"), Frame(function="init", file="cell", line=13)]
+    found = text.stopped_at(frames, "x", "panicked at cell:11:37: too high")
+    assert found is not None and (found.function, found.line) == ("init", 11)
+    for words in ("", "panicked at alloc/src/alloc.rs:553:9: no memory", "panicked again at"):
+        assert text.stopped_at(frames, "x", words) == frames[1]
+    assert text.stopped_at(frames[:1], "x", "panicked at cell:11:37: too high") is None
