@@ -83,6 +83,11 @@ class Workbench:
         """The further files of ``driver``, by path."""
         return self._files.get(driver, {})
 
+    def settle(self, _: object = None) -> None:
+        """A cell has ended: what it changed is in the saved form of every pane."""
+        for run in list(self._runs.values()):
+            run.settle()
+
     def values_of(self, option: str) -> Sequence[str]:
         """What ``--no-verify`` can be: the rules of the default target's verifier."""
         if option != "--no-verify":
@@ -343,6 +348,10 @@ class CellRun:
         self._pane.set_waiting("")
         if self._retired:
             raise UsageError("the cell was run again meanwhile")
+
+    def settle(self) -> None:
+        """Bring the pane's saved form up to date, where something has changed."""
+        self._pane.settle()
 
     def retire(self) -> None:
         """The cell runs again: unload what it loaded before, and let its pane rest."""

@@ -277,6 +277,7 @@ def _build(given: argparse.Namespace) -> int:
     if output.is_dir():
         output = output / f"{result.name}.sys"
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(result.sys, output)
         shutil.copyfile(result.pdb, output.with_suffix(".pdb"))
     except OSError as error:

@@ -327,3 +327,9 @@ def test_a_parameter_has_a_name_and_a_value(tmp_path: Path, text: str) -> None:
     ran = kernellab("run", write(tmp_path, "x.rs", HELLO), "--param", text, cwd=tmp_path)
     assert ran.returncode == 2
     assert "argument --param" in ran.stderr
+
+
+def test_build_makes_the_folder_that_it_writes_to(tmp_path: Path) -> None:
+    ran = kernellab("build", write(tmp_path, "x.rs", HELLO), "-o", "new/er/x.sys", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "new" / "er" / "x.sys").read_bytes()[:2] == b"MZ"

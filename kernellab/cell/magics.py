@@ -65,6 +65,9 @@ class Runner(Protocol):
     def files_of(self, driver: str) -> Mapping[str, CellSource]:
         """The further files of ``driver``, by path."""
 
+    def settle(self, result: object = None) -> None:
+        """A cell has ended, whichever it was."""
+
     def values_of(self, option: str) -> Sequence[str]:
         """What ``option`` of the magic can be, for completion."""
 
@@ -149,4 +152,5 @@ def _complete(runner: Runner, _: object, event: Any) -> list[str]:
 def register(shell: InteractiveShell, runner: Runner) -> None:
     """Add the magics and their completion to ``shell``."""
     shell.register_magics(KernelLabMagics(shell, runner))
+    shell.events.register("post_run_cell", runner.settle)
     shell.set_hook("complete_command", partial(_complete, runner), str_key="%%rustdriver")

@@ -111,6 +111,11 @@ class Feed:
             self._send()  # the first batch at once; a long log's rest follows
             self._update_static()
 
+    def settle(self) -> None:
+        """The same, where something has changed that the notebook does not have yet."""
+        if self._static_due:
+            self.flush()
+
     def close(self) -> None:
         """Take the widget away from the front end."""
         with self._sending:

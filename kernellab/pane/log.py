@@ -145,6 +145,10 @@ class LogPane:
         """
         self._feed.flush()
 
+    def settle(self) -> None:
+        """The same where something has changed: for the end of any cell."""
+        self._feed.settle()
+
     def close(self) -> None:
         """Take the widget away from the front end (its output is gone)."""
         self._feed.close()

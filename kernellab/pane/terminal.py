@@ -121,6 +121,9 @@ class TextPane:
         with self._lock:
             self._end_line()
 
+    def settle(self) -> None:
+        """A terminal has no saved form."""
+
     def close(self) -> None:
         """Nothing to close."""
 

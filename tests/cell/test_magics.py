@@ -41,6 +41,12 @@ def test_cell_runs_and_binds_the_driver(notebook: Notebook) -> None:
     assert "bye" in result.text  # the cell's saved form followed
 
 
+def test_the_saved_form_follows_at_the_end_of_any_cell(notebook: Notebook) -> None:
+    result = notebook.run(f"%%rustdriver followed\n{HELLO}")
+    notebook.run_ok("followed.target.reboot()")
+    assert "gone" in result.text.splitlines()[0]
+
+
 def test_running_again_replaces_the_driver(notebook: Notebook) -> None:
     for n in range(2):
         source = HELLO.replace("hello from", f"number {n} from")
