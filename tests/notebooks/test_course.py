@@ -151,7 +151,7 @@ SHOWS: dict[str, list[tuple[str, str]]] = {
         ("%%rustdriver hello", "Bye bye!"),
         ("%%rustdriver settings", "Services\\settings"),
         ("%%rustdriver printing", "100 % safe: %s %n %x"),
-        ("primes.unload()", "found 25 primes"),
+        ("for driver in (settings, printing, primes)", "found 25 primes"),
         ("leaky.unload()", "leak-pool"),
         ("leaky.unload()", "cell:10"),
         ("%%rustdriver refused", "STATUS_NOT_SUPPORTED"),
