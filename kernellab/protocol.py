@@ -347,7 +347,8 @@ def decode_line(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE:
         raise ProtocolError(f"a line of {len(line)} bytes (at most {MAX_LINE})")
     try:
-        value = json.loads(line)
+        # As json.loads decodes it itself, after it has looked which encoding it is.
+        value = json.loads(line.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {error}") from None
     if not isinstance(value, dict):
