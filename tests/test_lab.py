@@ -235,3 +235,11 @@ def test_follow_sees_lines_while_the_driver_runs(target: Target, build_driver: B
     thread.join()
     assert seen
     assert end - seen[0] > 0.3  # it did not wait for the end
+
+
+def test_a_path_without_its_beginning_is_told() -> None:
+    with (
+        kernellab.connect("sim") as target,
+        pytest.raises(NtStatusError, match=r"programs open \\\\\.\\Door"),
+    ):
+        target.open("Door")

@@ -81,6 +81,31 @@ def restore(plain: Mapping[str, Any]) -> Diagnostic:
     return Diagnostic(**{**plain, "suggestions": suggestions})
 
 
+#: What rustc's words lack in a driver: the pattern of its message, and what to do.
+_HELP: Final = (
+    (
+        re.compile(r"(?:module or crate|unlinked crate|import|crate for) `std`"),
+        "a driver has no `std`: `core` and `alloc` have what needs no operating system, and"
+        " `windows_kernel_rs` has the kernel's side of the rest",
+    ),
+    (
+        re.compile(r"cannot find macro `(?:e?print(?:ln)?|dbg|format|vec|try_format)`"),
+        "`use windows_kernel_rs::prelude::*;` brings it into a driver",
+    ),
+)
+
+
+def _with_help(rendered: str, message: str) -> str:
+    """``rendered`` with what a driver's author has to know, where rustc's own help misleads."""
+    for pattern, words in _HELP:
+        if pattern.search(message):
+            lines = [line for line in rendered.splitlines() if "`cargo add std`" not in line]
+            while lines and not lines[-1].strip():
+                lines.pop()
+            return "\n".join([*lines, f"   = help: {words}", ""])
+    return rendered
+
+
 def from_compiler(
     message: Mapping[str, Any],
     *,
@@ -108,6 +133,7 @@ def from_compiler(
     if _LINKED_WITH_STD.search(text) and any("`std`" in str(c.get("message")) for c in children):
         return [plain("error", " ".join(_NO_STD.split()), code="no-std")]
     rendered = str(message.get("rendered") or f"{level}: {text}\n")
+    rendered = _with_help(rendered, text)
     files = {file_name, *modules}
     span = _main_span(message.get("spans", []), files)
     shift = supplied if span.get("line_start") == 1 and span.get("file_name") == file_name else 0

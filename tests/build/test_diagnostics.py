@@ -150,3 +150,22 @@ def test_our_own_messages_are_escaped() -> None:
     found = plain("error", "unresolved `<b>\x1b[31m\x07`")
     assert "\x07" not in found.ansi and "<b>" not in found.html
     assert found.text.startswith("error: unresolved `<b>")
+
+
+@pytest.mark.parametrize(
+    ("message", "help_"),
+    [
+        ("cannot find module or crate `std` in this scope", "a driver has no `std`"),
+        ("unresolved import `std`", "a driver has no `std`"),
+        ("cannot find macro `println` in this scope", "windows_kernel_rs::prelude"),
+    ],
+)
+def test_where_rustcs_help_does_not_fit_a_driver_there_is_more(message: str, help_: str) -> None:
+    rendered = f"error: {message}\n  = help: use `cargo add std` to add it\n\n"
+    found = one(message=message, rendered=rendered)
+    assert help_ in found.text
+    assert "cargo add" not in found.text
+
+
+def test_other_messages_are_left_as_rustc_wrote_them() -> None:
+    assert "help" not in one(message="mismatched types", rendered="error: x\n").text

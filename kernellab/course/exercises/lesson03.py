@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import NtStatusError
-from ..exercise import Trial, exercise
+from ..exercise import NotYetError, Trial, exercise
 
 
 def _split(status: int) -> tuple[int, int, int]:
@@ -26,7 +26,12 @@ def _(trial: Trial) -> None:
         0xC0000022 - (1 << 32): "negative: look only at the lowest 32 bits (& 0xFFFFFFFF)",
     }
     for status, hint in hints.items():
-        found, right = split(status), _split(status)
+        try:
+            found, right = split(status), _split(status)
+        except Exception as error:  # the reader's own mistake
+            raise NotYetError(
+                f"split({status:#x}) ends in {type(error).__name__}: {error}"
+            ) from error
         trial.expect(
             isinstance(found, tuple | list) and len(found) == 3,
             f"split({status:#x}) returns {found!r}, which is not three numbers.",

@@ -70,7 +70,8 @@ def open_file(k: Kernel, path: str, how: Open) -> Steps:
         raise NtFailure("STATUS_OBJECT_NAME_INVALID", "the path is longer than 32,767 characters")
     found = k.objects.find_device(nt_path(path))
     if found is None:
-        raise NtFailure("STATUS_OBJECT_NAME_NOT_FOUND", f"there is no device {path}")
+        how_to = "" if path.startswith("\\") else rf": programs open \\.\{path}"
+        raise NtFailure("STATUS_OBJECT_NAME_NOT_FOUND", f"there is no device {path}{how_to}")
     device, rest = found
     entry = Struct(k.memory, "DEVICE_OBJECT", device.address)
     if entry["Flags"] & const("DO_DEVICE_INITIALIZING"):
