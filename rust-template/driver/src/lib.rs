@@ -1,4 +1,5 @@
 #![no_std]
+#![forbid(unsafe_code)]
 //! The smallest driver: says hello when it is loaded and goodbye when it is unloaded.
 
 use windows_kernel_rs::{Driver, Error, KernelModule, kernel_module, println};
