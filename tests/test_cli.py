@@ -93,7 +93,7 @@ def test_compile_error_is_exit_code_1_and_names_the_files_own_line(tmp_path: Pat
         (["run", "empty.sys"], 7, "not a driver"),
         (["build", "empty.sys"], 2, "is built already"),
         (["build", "notes.txt"], 2, "neither a .rs file"),
-        (["build", "hello.rs", "-o", "absent/out.sys"], 2, "cannot write absent"),
+        (["build", "hello.rs", "-o", "notes.txt/out.sys"], 2, "cannot write notes.txt"),
         (["fly"], 2, "invalid choice"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -23,13 +23,7 @@ def read(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
-#: A lesson's tests run in one process, since they share its run.
-PARAMETERS = [
-    pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem)) for path in LESSONS
-]
-
-
-@pytest.fixture(scope="module", params=PARAMETERS)
+@pytest.fixture(scope="module", params=LESSONS, ids=lambda path: path.stem)
 def lesson(request: pytest.FixtureRequest) -> tuple[str, Any, Any]:
     """A lesson's name, the notebook as it is kept, and the same after a run."""
     path: Path = request.param
