@@ -12,6 +12,7 @@ a callback that the kernel makes. The refusal names the routine.
 
 from __future__ import annotations
 
+import gc
 import io
 import pickle
 import random
@@ -82,6 +83,15 @@ class Snapshot:
 
     def restore(self, k: Kernel) -> None:
         """Bring the machine back: memory, processors, objects, time."""
+        collecting = gc.isenabled()
+        gc.disable()  # what is made here is not garbage, and looking for some takes longer
+        try:
+            self._restore(k)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _restore(self, k: Kernel) -> None:
         k.cpu.veil.changed()
         changed = self._memory.restore(k.memory)
         kept = list(self._kept)

@@ -56,8 +56,12 @@ class FreedInUse(Rule):
     def _freeing(self, allocation: Allocation) -> None:
         k = self.k
         known = k.timers.set_timers or k.workers.queued or k.locks.resources
-        if not (known or k.dispatcher.waiters or any(p.dpcs for p in k.scheduler.processors)):
-            return
+        if not (known or k.dispatcher.waiters):
+            for processor in k.scheduler.processors:  # written out: each free comes here
+                if processor.dpcs:
+                    break
+            else:
+                return
         memory = range(allocation.address, allocation.address + allocation.size)
         for what, how, address in _in_use(k, memory):
             self.report(
