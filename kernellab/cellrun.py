@@ -241,6 +241,7 @@ class CellRun:
         )
         self._on_machine = False
         bind(report)
+        self._pane.set_state("loading")  # takes the last test's panels away: the report has all
         self._pane.set_state("tested" if report.ok else "failed", report.summary)
         self._pane.finish()
         self._display(report)

@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final, Literal
 
 from .errors import Bugcheck, NtStatusError, TargetTimeout
-from .pane.text import one_line, panic_text
+from .pane.text import one_line, own_frame, panic_text
 
 if TYPE_CHECKING:
     from .crate import DriverTest
@@ -101,8 +101,8 @@ def _row(each: TestResult) -> str:
             f'<details><summary>its log</summary><pre style="margin:2px 0">{lines}</pre></details>'
         )
     return (
-        f'<tr><td style="{cell};color:{_COLOURS[each.outcome]};font-weight:bold">'
-        f"{_MARKS[each.outcome]} {each.outcome}</td>"
+        f'<tr><td style="{cell};color:{_COLOURS[each.outcome]};white-space:nowrap">'
+        f"<strong>{_MARKS[each.outcome]} {each.outcome}</strong></td>"
         f'<td style="{cell}"><code>{escape(one_line(each.name))}</code></td>'
         f'<td style="{cell};opacity:.8">{escape(one_line(each.file))}:{each.line}</td>'
         f'<td style="{cell}">{what}</td></tr>'
@@ -159,7 +159,9 @@ def _run(driver: Driver, test: DriverTest, timeout: float | None, budget: int | 
         wanted = f" with {test.should_panic!r}" if test.should_panic else ""
         return _result(test, "failed", f"it should have panicked{wanted}. {why}".rstrip(), log)
     if not why and broken:
-        why = f"verifier: {broken[0].rule}: {broken[0].message}"
+        place = own_frame(broken[0].frames, {test.file: ""})
+        where = f" ({place.file}:{place.line})" if place is not None else ""
+        why = f"verifier: {broken[0].rule}: {broken[0].message}{where}"
     return _result(test, "failed" if why else "passed", why, log)
 
 

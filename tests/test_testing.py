@@ -112,6 +112,7 @@ def test_each_test_has_its_outcome(target: Target, release: bool) -> None:
     assert "panicked at cell:28" in why["is_wrong"] and "left: 4 right: 5" in why["is_wrong"]
     assert "INVALID_PARAMETER" in why["returns_an_error"]
     assert why["leaks"].startswith("verifier: leak-pool")
+    assert why["leaks"].endswith("(cell:35)")
     assert "budget" in why["never_ends"] or "instructions" in why["never_ends"]
     assert "should have panicked with 'no way'" in why["does_not_panic"]
     log = next(each.log for each in report.results if each.name == "tests::module_starts")
@@ -150,6 +151,7 @@ def test_in_a_notebook() -> None:
         assert (result.status, result.name) == ("error", "TestsFailed")
         assert "4 passed, 5 failed, 1 ignored" in result.text
         assert "tests::is_wrong" in result.html and "about to compare" in result.html
+        assert "BUG CHECK" not in result.html  # that of a test that should panic, say
         assert notebook.value("len(tested.results)") == "10"
         notebook.run_ok(f"{line} --allow-failure{SOURCE}")
         notebook.run_ok(f"%%rustdriver tested{SOURCE}")  # and the driver itself runs as before
