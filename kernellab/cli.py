@@ -334,15 +334,17 @@ def _test(given: argparse.Namespace) -> int:
     wanted = [each for each in tests if given.only in each.name]
     if not wanted:
         raise UsageError(f"no test has {given.only!r} in its name")
-    report = test_driver(
-        result.sys,
-        wanted,
-        target=given.target,
-        timeout=given.timeout,
-        budget=given.budget,
-        no_verify=given.no_verify,
-        parameters=given.param,
-    )
+    with Progress() as progress:
+        report = test_driver(
+            result.sys,
+            wanted,
+            target=given.target,
+            timeout=given.timeout,
+            budget=given.budget,
+            no_verify=given.no_verify,
+            parameters=given.param,
+            progress=progress,
+        )
     print(report)
     return 0 if report.ok else TestsFailed.exit_code
 

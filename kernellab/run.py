@@ -8,7 +8,7 @@ import runpy
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,6 +120,7 @@ def test_driver(
     budget: int | None,
     no_verify: Sequence[str] = (),
     parameters: Sequence[tuple[str, int | str]] = (),
+    progress: Callable[[int, int, str], object] | None = None,
 ) -> TestReport:
     """Run the tests of a driver that was built for them on a machine of their own."""
     from .testing import run_tests
@@ -128,7 +129,7 @@ def test_driver(
         verifier = without(no_verify) if no_verify else None
         driver = machine.prepare(image, verifier=verifier)
         driver.parameters = dict(parameters)
-        return run_tests(driver, tests, timeout=timeout, budget=budget)
+        return run_tests(driver, tests, timeout=timeout, budget=budget, progress=progress)
 
 
 def _run_client(

@@ -9,6 +9,7 @@ from pathlib import Path
 from .build import BuildResult, build, build_folder, copied_folder
 from .build import warm as warm_build
 from .crate import (
+    Dependency,
     DriverTest,
     for_testing,
     parse_dependency,
@@ -41,8 +42,7 @@ def build_text(
     compiler's messages, ToolchainError.
     """
     validate_name(name)
-    source, wanted = split_dependencies(text)
-    wanted = {**wanted, **dict(parse_dependency(each) for each in dependencies)}
+    source, wanted = _split(text, dependencies)
     crate = write_crate(name, source, file_name=file_name, dependencies=wanted, modules=modules)
     return build(crate, release=release, progress=progress, cancel=cancel)
 
@@ -62,15 +62,11 @@ def build_tests(
 
     Arguments and errors are those of :func:`build_text`; UsageError where there is no test.
     """
-    source, wanted = split_dependencies(text)
+    validate_name(name)
+    source, wanted = _split(text, dependencies)
     files, tests = for_testing({file_name: source, **(modules or {})}, file_name)
-    crate = write_crate(
-        validate_name(name),
-        files.pop(file_name),
-        file_name=file_name,
-        dependencies={**wanted, **dict(parse_dependency(each) for each in dependencies)},
-        modules=files,
-    )
+    source = files.pop(file_name)
+    crate = write_crate(name, source, file_name=file_name, dependencies=wanted, modules=files)
     return build(crate, release=release, progress=progress, cancel=cancel), tests
 
 
@@ -133,6 +129,12 @@ def build_path(
         progress=progress,
         cancel=cancel,
     )
+
+
+def _split(text: str, dependencies: Sequence[str]) -> tuple[str, dict[str, Dependency]]:
+    """The source without its front matter, and all crates that it wants."""
+    source, wanted = split_dependencies(text)
+    return source, {**wanted, **dict(parse_dependency(each) for each in dependencies)}
 
 
 def _read_rust(path: Path) -> str:

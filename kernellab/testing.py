@@ -142,6 +142,8 @@ def _run(driver: Driver, test: DriverTest, timeout: float | None, budget: int | 
     try:
         target.run(driver, timeout=timeout, budget=budget)
         driver.unload(timeout=timeout)
+        if driver.loaded:
+            why = f"it cannot be unloaded: {driver.error}"
     except Bugcheck as error:
         why = panic_text(driver.log.lines[begin:]) or str(error)
     except NtStatusError as error:
@@ -149,8 +151,8 @@ def _run(driver: Driver, test: DriverTest, timeout: float | None, budget: int | 
     except TargetTimeout as error:
         why = str(error)
     broken = target.violations[seen:]
-    if target.stopped:
-        target.reboot()
+    if target.stopped or driver.loaded:
+        target.reboot()  # the next one has a machine where nothing is left of this
     log = tuple(driver.log.lines[begin:])
     if test.should_panic is not None:
         panicked = panic_text(log)

@@ -184,3 +184,39 @@ def test_of_a_crate_folder(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr + ran.stdout
     assert "✓ fine (lib.rs:" in ran.stdout and "✓ doubles (wire.rs:3)" in ran.stdout
     assert before == {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+HELD = r"""
+use windows_kernel_rs::fs::File;
+use windows_kernel_rs::io::{Device, DeviceOptions, Open, Operations};
+use windows_kernel_rs::{kernel_module, Driver, KernelModule, Result};
+
+struct Held;
+impl Operations for Held {
+    type Handle = ();
+    fn create(&self, _: &Open<'_>) -> Result<()> { Ok(()) }
+}
+struct Module;
+impl KernelModule for Module {
+    fn init(_: Driver, _: &str) -> Result<Self> { Ok(Module) }
+    fn cleanup(&mut self, _: Driver) {}
+}
+kernel_module!(Module);
+
+#[test]
+fn stays(driver: Driver) -> Result<()> {
+    core::mem::forget(Device::try_new(&driver, &DeviceOptions::named("Held"), Held)?);
+    core::mem::forget(File::open(r"\Device\Held")?);
+    Ok(())
+}
+#[test]
+fn goes() {}
+"""
+
+
+def test_a_driver_that_cannot_be_unloaded_fails_its_test_only(target: Target) -> None:
+    """A handle is left open to a device that is left behind."""
+    result, tests = build_tests("held", HELD)
+    report = run_tests(target.prepare(result.sys), tests)
+    assert [each.outcome for each in report.results] == ["failed", "passed"], str(report)
+    assert report.results[0].message.startswith("it cannot be unloaded"), str(report)

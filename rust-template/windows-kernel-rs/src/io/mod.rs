@@ -6,6 +6,7 @@
 //! which a program can cancel it. A [`FilterDevice`] sits above another device and gets its
 //! requests first.
 
+mod below;
 pub mod buffer;
 pub mod device;
 mod dispatch;
@@ -18,9 +19,10 @@ mod security;
 mod typed;
 mod user;
 
+pub use below::Below;
 pub use buffer::{Input, Output};
 pub use device::{Device, DeviceOptions, Open, Openers, Operations, Transfer};
-pub use filter::{Below, Filter, FilterDevice};
+pub use filter::{Filter, FilterDevice};
 pub use ioctl::{Access, IoctlCode, Method, Route};
 pub use queue::{File, Queue};
 pub use request::{Flush, Ioctl, Read, Request, Write};
