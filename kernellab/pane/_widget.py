@@ -16,7 +16,15 @@ import traitlets
 _STATIC: Final = Path(__file__).parent / "static"
 
 #: The modules of the pane's script, in the order of their imports.
-_MODULES: Final = ("text.js", "store.js", "rows.js", "view.js")
+_MODULES: Final = (
+    "text.js",
+    "cells.js",
+    "store.js",
+    "rows.js",
+    "log.js",
+    "tabs.js",
+    "view.js",
+)
 
 _IMPORT: Final = re.compile(r'^import [^;]*? from "\./[\w.]+";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:const|function|class)\b)", re.MULTILINE)

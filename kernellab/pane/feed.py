@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .rows import Rows
@@ -104,6 +104,12 @@ class Feed:
             self._sent = min(self._sent, max(ask_from, 0))
             self._sent_once = False
         self._wake()
+
+    def tell(self, tab: str, content: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        """Send what a tab of the pane says to every view of it; may be called in any thread."""
+        with self._sending:
+            if self.widget is not None:
+                self.widget.send({**content, "type": "tab", "tab": tab}, list(buffers))
 
     def flush(self) -> None:
         """Bring everything to the front end and into the notebook now, before returning."""

@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..protocol import BugcheckEvent, ErrorEvent, Event, Violation
@@ -19,6 +20,7 @@ from .feed import Feed
 from .reports import render_diagnostics, render_stop, render_violations
 from .rows import Rows
 from .static_view import MAX_HTML, MAX_TEXT, Finished, render_html, render_text
+from .tabs import Tab, Tabs
 from .text import (
     LAST_LINES,
     Source,
@@ -70,6 +72,7 @@ class LogPane:
         self._last_prints: list[str] = []  # what a panic said, before the bug check that it causes
         self._stop: ErrorEvent | None = None
         self._feed = Feed(self, self._work)
+        self._tabs = Tabs()
         actions = {"unload": on_unload, "reload": on_reload}
         self._buttons = Buttons(actions, self._work, self._feed.changed)
 
@@ -123,6 +126,18 @@ class LogPane:
         """A line below the log, such as an error of a button's action; empty takes it away."""
         with self._work:
             self._buttons.note = one_line(note)
+            self._feed.changed()
+
+    def add_tab(self, tab: Tab) -> None:
+        """Offer a further view beside the log."""
+        with self._work:
+            self._tabs.add(tab)
+            self._feed.changed()
+
+    def tab_changed(self, name: str) -> None:
+        """A tab has something new to show; an open one asks for it."""
+        with self._work:
+            self._tabs.changed(name)
             self._feed.changed()
 
     def set_waiting(self, reason: str) -> None:
@@ -204,6 +219,11 @@ class LogPane:
         if not isinstance(content, dict):
             return
         kind, start = content.get("type"), content.get("from")
+        if kind == "tab":
+            tab = self._tabs.find(content.get("tab"))
+            if tab is not None:
+                tab.receive(content, partial(self._feed.tell, tab.name))
+            return
         with self._work:
             self._feed.heard(start if kind == "sync" and isinstance(start, int) else None)
             self._buttons.press(kind, content.get("mark"), self._state, loaded=self._loaded)
@@ -228,6 +248,7 @@ class LogPane:
             "total": self._rows.total,
             "dropped": self._rows.dropped,
             "pane": self.id,
+            "tabs": self._tabs.head(),
         }
 
     def panels(self) -> list[str]:

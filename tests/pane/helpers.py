@@ -73,7 +73,7 @@ class FrontEnd(comm.base_comm.BaseComm):
             return
         content = data["content"]
         self.messages.append(content)
-        if not self.lose(len(self.messages)):
+        if content["type"] == "rows" and not self.lose(len(self.messages)):
             self._apply(content, [bytes(b) for b in buffers])
 
     def _apply(self, content: dict[str, Any], buffers: list[bytes]) -> None:
