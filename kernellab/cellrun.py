@@ -7,7 +7,7 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from .errors import BuildError, KernelLabError, NtStatusError, TestsFailed, UsageError
@@ -15,9 +15,10 @@ from .protocol import BugcheckEvent, ErrorEvent, State
 from .verifier import EVERY_RULE, without
 
 if TYPE_CHECKING:
-    from .build import BuildResult
+    from .build import BuildResult, Diagnostic
     from .cell.source import CellSource
     from .driver import Driver
+    from .editing.commands import Commands
     from .lab import Target
     from .protocol import Event
 
@@ -60,10 +61,14 @@ class Workbench:
         bind: Callable[[object], None],
         display: Callable[..., Any],
         rich: bool,
+        as_written: CellSource | None = None,
     ) -> None:
-        """Build the cell, unload what it built before, load it, and show its log."""
-        previous = self._runs.pop(source.name, None)
-        run = CellRun(self, source, options, display, rich)
+        """Build the cell, unload what it built before, load it, and show its log.
+
+        ``as_written`` is the cell where ``source`` is it formatted.
+        """
+        previous = self._runs.pop(source.name, None)  # and to the end: the last that was run
+        run = CellRun(self, source, options, display, rich, as_written)
         self._runs[source.name] = run
         run.run(previous, bind)
 
@@ -88,7 +93,27 @@ class Workbench:
         for run in list(self._runs.values()):
             run.settle()
 
-    def values_of(self, option: str) -> Sequence[str]:
+    def sources(self) -> Mapping[str, CellSource]:
+        """The cells that were run, by driver, the last one at the end."""
+        return {name: run.source for name, run in self._runs.items()}
+
+    def options_of(self, driver: str) -> Namespace:
+        """The options that the cell of ``driver`` was run with; KeyError where none was."""
+        return self._runs[driver].options
+
+    def last_diagnostics(self) -> Sequence[Diagnostic]:
+        """What the compiler said of the cell that was built last without success."""
+        failed = (run.diagnostics for run in reversed(self._runs.values()) if run.does_not_build)
+        return next(failed, ())
+
+    @cached_property
+    def editing(self) -> Commands:
+        """What ``%rustfmt`` and its like do."""
+        from .editing.commands import Commands
+
+        return Commands(self)
+
+    def values_of(self, option: str, driver: str = "") -> Sequence[str]:
         """What ``--no-verify`` can be: the rules of the default target's verifier."""
         if option != "--no-verify":
             return ()
@@ -136,18 +161,21 @@ class CellRun:
         options: Namespace,
         display: Callable[..., Any],
         rich: bool,
+        as_written: CellSource | None = None,
     ) -> None:
         from .crate import CELL
         from .pane.show import new_pane, show
 
         self.source = source
+        self._as_written = as_written
         files = bench.files_of(source.name)
         self._modules = {path: each.text for path, each in files.items()}
         self._own_files = {CELL, *files}
         self.driver: Driver | None = None
         self.does_not_build = False
+        self.diagnostics: Sequence[Diagnostic] = ()
         self._bench = bench
-        self._options = options
+        self.options = options
         self._stop_events: Callable[[], None] | None = None
         self._retired = False
         self._in_cell = True  # at its end, everything is brought to the front end
@@ -167,31 +195,31 @@ class CellRun:
     def run(self, previous: CellRun | None, bind: Callable[[object], None]) -> None:
         """Build, take the previous driver away, load. Raises KernelLabError."""
         try:
-            if self._options.test:
+            if self.options.test:
                 self._test(previous, bind)
                 return
             result = self._build()
-            if self._options.no_run:
+            if self.options.no_run:
                 self._pane.set_state("built", f"{result.size} bytes, not loaded (--no-run)")
                 bind(result)
                 return
             if previous is not None:
                 previous.retire()
-            self._load(self._bench.target(self._options.target), result, bind)
+            self._load(self._bench.target(self.options.target), result, bind)
         except KeyboardInterrupt:
             self._pane.set_state("interrupted")
             raise
         except BuildError as error:
-            self.does_not_build = True
+            self.does_not_build, self.diagnostics = True, error.diagnostics
             self._pane.set_state("failed", "it does not build: mend the cell and run it again")
             self._pane.set_diagnostics(error.diagnostics)
-            if not self._options.allow_failure:
+            if not self.options.allow_failure:
                 raise
         except KernelLabError as error:
             if self.driver is None:
                 self._pane.set_state("failed", str(error))
                 raise
-            if not self._options.allow_failure:
+            if not self.options.allow_failure:
                 raise
         finally:
             self._in_cell = False
@@ -201,15 +229,23 @@ class CellRun:
         from .sources import build_text
 
         self._pane.set_state("building")
-        result = build_text(self.source.name, self.source.text, **self._how_to_build())
+        how = self._how_to_build()
+        try:
+            result = build_text(self.source.name, self.source.text, **how)
+        except BuildError:
+            if self._as_written is None:
+                raise
+            # The front end keeps the cell as it is: so that the messages name its lines.
+            self.source = self._as_written
+            result = build_text(self.source.name, self.source.text, **how)
         self._built(result)
         return result
 
     def _how_to_build(self) -> dict[str, Any]:
         return {
-            "dependencies": self._options.dep,
+            "dependencies": self.options.dep,
             "modules": self._modules,
-            "release": self._options.release,
+            "release": self.options.release,
             "progress": self._pane.set_progress,
         }
 
@@ -227,14 +263,14 @@ class CellRun:
         self._built(result)
         if previous is not None:
             previous.retire()
-        driver = self._prepare(self._bench.target(self._options.target), result)
+        driver = self._prepare(self._bench.target(self.options.target), result)
         driver.on_state = lambda _: None  # what becomes of one test is not the pane's end
         self._on_machine = True
         report = run_tests(
             driver,
             tests,
-            timeout=self._options.timeout,
-            budget=self._options.budget,
+            timeout=self.options.timeout,
+            budget=self.options.budget,
             progress=lambda done, total, name: self._pane.set_state(
                 "testing", f"{name} ({done + 1} of {total})"
             ),
@@ -245,11 +281,11 @@ class CellRun:
         self._pane.set_state("tested" if report.ok else "failed", report.summary)
         self._pane.finish()
         self._display(report)
-        if not report.ok and not self._options.allow_failure:
+        if not report.ok and not self.options.allow_failure:
             raise TestsFailed(f"{report.driver}: {report.summary}", report)
 
     def _load(self, target: Target, result: BuildResult, bind: Callable[[object], None]) -> None:
-        options, driver = self._options, self._prepare(target, result)
+        options, driver = self.options, self._prepare(target, result)
         driver.timings["build"] = result.seconds
         self.driver = driver
         bind(driver)
@@ -259,7 +295,7 @@ class CellRun:
 
     def _prepare(self, target: Target, result: BuildResult) -> Driver:
         """A driver of the image that this cell's pane follows, in the place of the last one."""
-        name, options = self.source.name, self._options
+        name, options = self.source.name, self.options
         current = target.drivers.get(name)
         if current is not None and current.loaded:
             take_away(current)
@@ -329,8 +365,8 @@ class CellRun:
             with self.driver.exclusive(self._waiting):
                 self._going_on()
                 self._follow(self.driver)
-                self.driver.unload(close_handles=True, timeout=self._options.timeout)
-                driver, options = self.driver, self._options
+                self.driver.unload(close_handles=True, timeout=self.options.timeout)
+                driver, options = self.driver, self.options
                 if driver.loaded:
                     raise UsageError(f"{driver.name} is not unloaded yet: {driver.error}")
                 again = partial(

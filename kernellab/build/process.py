@@ -40,8 +40,9 @@ def run(
     cancel: threading.Event | None = None,
     on_line: Callable[[str], None] | None = None,
     grace: float = 0,
+    stdin: Path | None = None,
 ) -> Completed:
-    """Run a program to its end, without standard input.
+    """Run a program to its end, its standard input the file ``stdin``, or nothing.
 
     The program gets a session (on Windows a process group) of its own: KeyboardInterrupt,
     ``cancel`` or ``timeout`` seconds kill it together with its children before this returns.
@@ -53,7 +54,7 @@ def run(
     """
     words = [str(word) for word in arguments]
     lines: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
-    with _started(words, cwd, env, grace) as process:
+    with _started(words, cwd, env, grace, stdin) as process:
         streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
         readers = [
             threading.Thread(target=_read, args=(index, stream, lines), daemon=True)
@@ -85,7 +86,11 @@ def run(
 
 @contextlib.contextmanager
 def _started(
-    words: list[str], cwd: Path | None, env: Mapping[str, str] | None, grace: float
+    words: list[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    grace: float,
+    stdin: Path | None,
 ) -> Iterator[subprocess.Popen[str]]:
     started: list[subprocess.Popen[str]] = []
     watches: list[subprocess.Popen[bytes] | None] = []
@@ -97,7 +102,7 @@ def _started(
         with lock:
             try:
                 if not abandoned:
-                    started.append(_popen(words, cwd, env))
+                    started.append(_popen(words, cwd, env, stdin))
                     if not grace:
                         watches.append(_watch(started[0].pid))
             except OSError as error:
@@ -131,20 +136,21 @@ def _started(
 
 
 def _popen(
-    words: list[str], cwd: Path | None, env: Mapping[str, str] | None
+    words: list[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: Path | None
 ) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        words,
-        cwd=cwd,
-        env=None if env is None else dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=os.name == "posix",
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
+    with contextlib.ExitStack() as opened:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL if stdin is None else opened.enter_context(stdin.open("rb")),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=os.name == "posix",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
 
 
 #: Ends the group $0 when standard input ends without a line: the Python that held it is gone.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,8 +10,10 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.display import display
 
 from ..errors import KernelLabError, UsageError
+from . import tools
 from .options import complete_magic, file_parser, magic_help, parse_file_magic, parse_magic
-from .source import CellSource, cell_source, variable_name
+from .source import CellSource, cell_source, is_notebook, variable_name
+from .tools import formatted, without_traceback
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -53,8 +54,13 @@ class Runner(Protocol):
         bind: Callable[[object], None],
         display: Callable[..., Any],
         rich: bool,
+        as_written: CellSource | None = None,
     ) -> None:
-        """Build, load and show; ``bind`` gets the driver. Raises KernelLabError."""
+        """Build, load and show; ``bind`` gets the driver. Raises KernelLabError.
+
+        ``as_written`` is the cell where ``source`` is it formatted: what does not build is built
+        so, for messages in its lines.
+        """
 
     def add_file(self, driver: str, path: str, source: CellSource) -> None:
         """Make the cell a further file of ``driver``. Raises UsageError."""
@@ -68,8 +74,12 @@ class Runner(Protocol):
     def settle(self, result: object = None) -> None:
         """A cell has ended, whichever it was."""
 
-    def values_of(self, option: str) -> Sequence[str]:
-        """What ``option`` of the magic can be, for completion."""
+    def values_of(self, option: str, driver: str = "") -> Sequence[str]:
+        """What ``option`` of the magic can be on the line of ``driver``, for completion."""
+
+    @property
+    def editing(self) -> tools.Commands:
+        """What the magics for editing do."""
 
 
 @magics_class
@@ -86,15 +96,20 @@ class KernelLabMagics(Magics):
         try:
             options = parse_magic(line)
             source = cell_source(options.name, line, cell)
-            self._runner.run_cell(
-                source,
-                options,
+            run = partial(
+                self._runner.run_cell,
+                options=options,
                 bind=lambda value: self._bind(variable_name(options.name), value),
                 display=display,
                 rich=is_notebook(self.shell),
             )
+            if not options.fmt:
+                run(source)
+                return
+            with formatted(self.shell, self._runner.editing, source, line) as now:
+                run(now, as_written=source)
         except KernelLabError as error:
-            raise _without_traceback(error) from None
+            raise without_traceback(error) from None
 
     rustdriver.__doc__ = _HELP + magic_help()
 
@@ -104,7 +119,7 @@ class KernelLabMagics(Magics):
             options = parse_file_magic(line)
             if cell is not None and options.path and not options.remove:
                 source = cell_source(options.name, line, cell, "rustfile")
-                self._runner.add_file(options.name, options.path, source)
+                self._add_file(source, line, options)
                 print(f"{options.path} goes into {options.name}: run its %%rustdriver cell.")
             elif cell is None and options.path and options.remove:
                 self._runner.remove_file(options.name, options.path)
@@ -114,9 +129,17 @@ class KernelLabMagics(Magics):
             else:
                 raise UsageError(file_parser().format_help())
         except KernelLabError as error:
-            raise _without_traceback(error) from None
+            raise without_traceback(error) from None
 
     rustfile.__doc__ = _FILE_HELP + file_parser().format_help()
+
+    def _add_file(self, source: CellSource, line: str, options: Namespace) -> None:
+        if not options.fmt or not options.path.endswith(".rs"):
+            self._runner.add_file(options.name, options.path, source)
+            return
+        commands = self._runner.editing
+        with formatted(self.shell, commands, source, line, path=options.path) as now:
+            self._runner.add_file(options.name, options.path, now)
 
     def _list_files(self, name: str) -> None:
         files = self._runner.files_of(name)
@@ -129,24 +152,13 @@ class KernelLabMagics(Magics):
         self._names[name] = value
 
 
-def is_notebook(shell: object) -> bool:
-    """Whether the front end shows rich output; a terminal's IPython does not."""
-    return type(shell).__name__ != "TerminalInteractiveShell" and "ipykernel" in sys.modules
-
-
-def _without_traceback(error: KernelLabError) -> KernelLabError:
-    """``error`` shown by its message alone: kernellab's own frames tell a user nothing."""
-    text = f"{type(error).__name__}: {error}"
-    error._render_traceback_ = lambda *_: [text]  # type: ignore[attr-defined]
-    return error
-
-
 def _complete(runner: Runner, _: object, event: Any) -> list[str]:
     """Tab on the magic's line; IPython asks with the line up to the cursor."""
     words = event.line[: len(event.line) - len(event.symbol)].split()
     if not words or words[0] != "%%rustdriver":
         return []
-    return complete_magic(words[1:], event.symbol, runner.values_of)
+    name = words[1] if len(words) > 1 else ""
+    return complete_magic(words[1:], event.symbol, partial(runner.values_of, driver=name))
 
 
 def register(shell: InteractiveShell, runner: Runner) -> None:
@@ -154,3 +166,4 @@ def register(shell: InteractiveShell, runner: Runner) -> None:
     shell.register_magics(KernelLabMagics(shell, runner))
     shell.events.register("post_run_cell", runner.settle)
     shell.set_hook("complete_command", partial(_complete, runner), str_key="%%rustdriver")
+    tools.register(shell, runner.editing)

@@ -142,6 +142,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=[],
         metavar="NAME=VALUE",
     ),
+    _option(
+        "--fmt",
+        help="format the cell with rustfmt first; the cell is replaced by what ran",
+        where="magic",
+        action="store_true",
+    ),
     _option("--no-run", help="build only, do not load", where="magic", action="store_true"),
     _option(
         "--allow-failure",
@@ -229,6 +235,7 @@ def file_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "path", metavar="PATH", nargs="?", help="the file, such as proto.rs or wire/frame.rs"
     )
+    parser.add_argument("--fmt", action="store_true", help="format the file's cell with rustfmt")
     parser.add_argument("--remove", action="store_true", help="take the file away (in %%rustfile)")
     return parser
 

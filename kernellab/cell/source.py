@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import sys
 from dataclasses import dataclass
 
 
@@ -29,3 +30,8 @@ def variable_name(name: str) -> str:
     """The Python variable for a driver's name: ``my-driver`` is bound to ``my_driver``."""
     variable = name.replace("-", "_")
     return variable + "_" if keyword.iskeyword(variable) else variable
+
+
+def is_notebook(shell: object) -> bool:
+    """Whether the front end shows rich output; a terminal's IPython does not."""
+    return type(shell).__name__ != "TerminalInteractiveShell" and "ipykernel" in sys.modules

@@ -26,6 +26,7 @@ from .text import (
     Source,
     bugcheck_text,
     diagnostic_text,
+    explain_hint,
     one_line,
     panic_text,
     stop_text,
@@ -189,7 +190,7 @@ class LogPane:
                 pane=self.id,
                 panels=self.panels(),
             )
-        texts = [diagnostic_text(d) for d in diagnostics]
+        texts = [*map(diagnostic_text, diagnostics), explain_hint(diagnostics)]
         texts += [violation_text(v, self._source) for v in violations]
         if stop is not None:
             texts.append(stop_text(stop, self._source))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..protocol import ErrorEvent, Frame, Violation
 from .bugcheck import render_frames, render_place, render_related
-from .text import Source, diagnostic_text, is_user, one_line, stop_head, stop_hint
+from .text import Source, diagnostic_text, explain_hint, is_user, one_line, stop_head, stop_hint
 
 _BOX = "border-left:4px solid {colour};padding:4px 12px;margin:6px 0"
 _ERROR, _WARN = "#c62828", "#b26a00"
@@ -88,7 +88,7 @@ def render_diagnostics(diagnostics: Sequence[Any]) -> str:
         parts.append(
             f'<div class="kernellab-errors" role="group" aria-label="{head}"'
             f' style="{_BOX.format(colour=_ERROR)}"><strong>✖ {head}</strong>'
-            f"{_messages(errors)}</div>"
+            f"{_messages(errors)}{_more(errors)}</div>"
         )
     if others:
         head = "1 warning" if len(others) == 1 else f"{len(others)} warnings"
@@ -97,6 +97,11 @@ def render_diagnostics(diagnostics: Sequence[Any]) -> str:
             f"<summary>⚠ {head}</summary>{_messages(others)}</details>"
         )
     return "".join(parts)
+
+
+def _more(errors: Sequence[Any]) -> str:
+    hint = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(explain_hint(errors)))
+    return f"<div>{hint}</div>" if hint else ""
 
 
 def _messages(diagnostics: Sequence[Any]) -> str:

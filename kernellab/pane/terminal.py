@@ -14,6 +14,7 @@ from .text import (
     Source,
     bugcheck_text,
     diagnostic_text,
+    explain_hint,
     headline,
     level_name,
     one_line,
@@ -102,6 +103,8 @@ class TextPane:
                 ansi = getattr(diagnostic, "ansi", "")
                 coloured = bool(ansi) and self._colours()
                 self._say(ansi.rstrip("\n") if coloured else diagnostic_text(diagnostic))
+            if hint := explain_hint(diagnostics):
+                self._say(hint)
 
     def set_note(self, note: str) -> None:
         """Print a note."""

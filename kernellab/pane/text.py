@@ -285,3 +285,17 @@ def stop_hint(event: ErrorEvent) -> str:
 def diagnostic_text(diagnostic: Any) -> str:
     """A compiler message as plain text."""
     return printable(str(getattr(diagnostic, "text", diagnostic))).rstrip("\n")
+
+
+#: The compiler's own error codes, which it has a text on.
+_EXPLAINED: Final = re.compile(r"E[0-9]{4}")
+
+
+def explain_hint(diagnostics: Sequence[Any]) -> str:
+    """How to read more on the compiler's error codes; empty where it explains none of them."""
+    codes = (str(getattr(d, "code", "")) for d in diagnostics if getattr(d, "level", "") == "error")
+    found = list(dict.fromkeys(code for code in codes if _EXPLAINED.fullmatch(code)))
+    if not found:
+        return ""
+    named = " ".join(found[:4])
+    return f"`%rustc --explain {named}` tells more."

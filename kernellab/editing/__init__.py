@@ -1,0 +1,1 @@
+"""Editing a driver's cell: formatted, explained, expanded, and shown as machine code."""
