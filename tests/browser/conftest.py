@@ -1,7 +1,7 @@
-"""A real JupyterLab in a headless Chromium: fixtures and helpers for browser tests.
+"""A real JupyterLab in a headless Chromium: fixtures for browser tests.
 
-``jupyterlab`` is a server of its own (free port, token, private folders), shared by a module's
-tests; ``lab`` opens it in a fresh browser page::
+``jupyterlab`` is a server of its own, shared by a module's tests; ``lab`` opens it in a fresh
+browser page::
 
     def test_hello(lab: Lab) -> None:
         lab.open_notebook("%load_ext kernellab", "print(1)")
@@ -11,42 +11,13 @@ tests; ``lab`` opens it in a fresh browser page::
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import nbformat
-import psutil
 import pytest
-from nbformat.sign import NotebookNotary
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser
 
-ARTEFACTS = Path(__file__).parents[1] / "artefacts"
-ROOT = Path(__file__).parents[2]
-CHROMIUM_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
-SETTLE = 60_000  # milliseconds for anything in the page to appear
-
-
-def chromium() -> str | None:
-    """A Chromium on this machine."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
-        found = shutil.which(name)
-        if found:
-            return found
-    return None
+from tests.browser.jupyter import Lab, Server, artefact, chromium, launch, serve
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,267 +29,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
 
 
-def notebook(*cells: str) -> nbformat.NotebookNode:
-    """A notebook of code cells; a cell that begins with ``#md`` is Markdown."""
-    made = nbformat.v4.new_notebook()
-    made.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
-    for cell in cells:
-        if cell.startswith("#md"):
-            made.cells.append(nbformat.v4.new_markdown_cell(cell.removeprefix("#md").strip()))
-        else:
-            made.cells.append(nbformat.v4.new_code_cell(cell))
-    return made  # type: ignore[no-any-return]
-
-
-@dataclass
-class Server:
-    """A running JupyterLab."""
-
-    url: str
-    token: str
-    folder: Path
-
-    def request(self, path: str, method: str = "GET") -> Any:
-        """Ask its REST interface."""
-        request = urllib.request.Request(
-            f"{self.url}/{path}", method=method, headers={"Authorization": f"token {self.token}"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            body = reply.read()
-        return json.loads(body) if body else None
-
-    def stop_kernels(self) -> None:
-        """End all sessions, so that the next notebook starts with none."""
-        for session in self.request("api/sessions"):
-            self.request(f"api/sessions/{session['id']}", "DELETE")
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+    with launch() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
 def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A JupyterLab with nothing of the user's own; torn down with all its kernels."""
     home = tmp_path_factory.mktemp("jupyter")
-    folder = home / "notebooks"
-    folder.mkdir()
-    settings = home / "config" / "lab" / "user-settings" / "@jupyterlab"
-    quiet = {
-        "apputils-extension/notification.jupyterlab-settings": {
-            "fetchNews": "false",
-            "checkForUpdates": False,
-        },
-        "docmanager-extension/plugin.jupyterlab-settings": {"autosave": False},
-    }
-    for name, value in quiet.items():
-        (settings / name).parent.mkdir(parents=True, exist_ok=True)
-        (settings / name).write_text(json.dumps(value))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = secrets.token_hex(16)
-    environment = {
-        **os.environ,
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "config" / "lab" / "user-settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "IPYTHONDIR": str(home / "ipython"),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-    }
-    log = (home / "server.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
-         "--ip=127.0.0.1", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}",
-         f"--IdentityProvider.token={token}", "--LabApp.extension_manager=readonly"],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-    )  # fmt: skip
-    server = Server(f"http://127.0.0.1:{port}", token, folder)
     try:
-        _wait_for(lambda: server.request("api/status"), process, home / "server.log")
-        yield server
+        with serve(home) as server:
+            yield server
     finally:
-        _end(process)
-        log.close()
-        (home / "server.log").replace(_artefact("jupyterlab-server.log"))
-
-
-def _wait_for(ready: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(150):
-        if process.poll() is not None:
-            break
-        try:
-            ready()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError("JupyterLab did not start:\n" + log.read_text(errors="replace")[-4000:])
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the server and every process that it started."""
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(10)
-    for child in family:
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            pass
-    psutil.wait_procs(family, timeout=10)
-
-
-def _artefact(name: str) -> Path:
-    ARTEFACTS.mkdir(exist_ok=True)
-    return ARTEFACTS / name
-
-
-def _no_new_session(route: Route) -> None:
-    if route.request.method == "GET":
-        route.continue_()
-    else:
-        route.abort()
-
-
-class Lab:
-    """One browser page on a JupyterLab."""
-
-    def __init__(self, server: Server, page: Page) -> None:
-        self.server = server
-        self.page = page
-        #: What the page wrote to its console as an error.
-        self.errors: list[str] = []
-        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def open_notebook(
-        self,
-        *cells: str,
-        made: nbformat.NotebookNode | None = None,
-        name: str = "test.ipynb",
-        kernel: bool = True,
-        trust: bool = True,
-        theme: str = "light",
-    ) -> None:
-        """Open a notebook of ``cells``, or ``made``, or else the file that is there.
-
-        ``kernel=False`` opens it without a kernel, its outputs trusted as ``jupyter trust``
-        does unless ``trust=False``.
-        """
-        path = self.server.folder / name
-        if cells or made is not None:
-            nbformat.write(made or notebook(*cells), path)
-        if not kernel:
-            read = nbformat.read(path, as_version=4)
-            read.metadata["opened"] = secrets.token_hex(4)  # a text that nothing has signed yet
-            nbformat.write(read, path)
-            if trust:
-                data = self.server.folder.parent / "data"
-                NotebookNotary(data_dir=str(data)).sign(read)
-            none = json.dumps({"default": "", "kernelspecs": {}})
-            self.page.route("**/api/kernelspecs*", lambda route: route.fulfill(body=none))
-            self.page.route("**/api/sessions*", _no_new_session)
-        self._settings(theme, kernel)
-        # "doc" shows the notebook alone; a new workspace has nothing open from before.
-        workspace = secrets.token_hex(4)
-        self.page.goto(
-            f"{self.server.url}/doc/workspaces/{workspace}/tree/{name}?token={self.server.token}"
-        )
-        count = len(nbformat.read(self.server.folder / name, as_version=4).cells)
-        self.page.wait_for_function(
-            f"document.querySelectorAll('.jp-Notebook .jp-Cell').length === {count}",
-            timeout=SETTLE,
-        )
-        if kernel:
-            self.wait_for_idle()
-        else:
-            self.page.locator(".jp-Dialog button").first.wait_for()
-            self.page.keyboard.press("Escape")
-            self.page.wait_for_selector(".jp-Dialog", state="detached")
-
-    def _settings(self, theme: str, kernel: bool) -> None:
-        base = self.server.folder.parent / "config" / "lab" / "user-settings" / "@jupyterlab"
-        for name, value in {
-            "apputils-extension/themes": {
-                "theme": "JupyterLab Dark" if theme == "dark" else "JupyterLab Light"
-            },
-            "docmanager-extension/plugin": {"autosave": False},
-            "notebook-extension/tracker": {
-                "autoStartDefaultKernel": kernel,
-                "kernelShutdown": False,
-                "windowingMode": "none",
-            },
-        }.items():
-            path = base / f"{name}.jupyterlab-settings"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(value))
-
-    def wait_for_idle(self, timeout: float = 60.0) -> None:
-        """Wait until the page says, in its status bar, that the kernel has nothing to do."""
-        self.page.wait_for_selector(
-            '#jp-bottom-panel :text-matches("\\\\| Idle")', timeout=timeout * 1000
-        )
-
-    def run_all_cells(self, *, wait: bool = True, timeout: float = 60.0) -> None:
-        """Run the whole notebook, through the menu as a user does."""
-        self.menu("Run", "Run All Cells")
-        if wait:
-            self.page.wait_for_function(
-                """() => { const cells = [...document.querySelectorAll('.jp-CodeCell')];
-                   return cells.every(c => /\\[\\d+\\]/.test(
-                     c.querySelector('.jp-InputPrompt')?.textContent ?? '')
-                     || !c.querySelector('.cm-content')?.textContent.trim()); }""",
-                timeout=timeout * 1000,
-            )
-            self.wait_for_idle(timeout)
-
-    def menu(self, *path: str) -> None:
-        """Choose from the menu bar."""
-        self.page.locator(f'.lm-MenuBar-item:has-text("{path[0]}")').first.click()
-        for step in path[1:]:
-            self.page.locator(
-                ".lm-Menu-item", has=self.page.locator(f'.lm-Menu-itemLabel:text-is("{step}")')
-            ).last.click()
-
-    def save(self) -> nbformat.NotebookNode:
-        """Save, and read what was written."""
-        path = next(self.server.folder.glob("*.ipynb"))
-        before = path.stat().st_mtime_ns
-        self.page.locator(".jp-Notebook").click(position={"x": 4, "y": 4})
-        self.page.keyboard.press("Control+s")
-        for _ in range(100):
-            if path.stat().st_mtime_ns != before:
-                time.sleep(0.2)
-                return nbformat.read(path, as_version=4)  # type: ignore[no-any-return]
-            time.sleep(0.1)
-        raise AssertionError("the notebook was not saved")
-
-    def artefact(self, name: str) -> Path:
-        """Where to keep a file that a person may want to look at: ``tests/artefacts/NAME``."""
-        return _artefact(name)
-
-    def screenshot(self, name: str) -> Path:
-        """Keep a picture of the page as ``tests/artefacts/NAME.png``."""
-        path = self.artefact(f"{name}.png")
-        self.page.screenshot(path=path)
-        return path
+        (home / "server.log").replace(artefact("jupyterlab-server.log"))
 
 
 @pytest.fixture

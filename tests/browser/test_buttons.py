@@ -9,7 +9,7 @@ from tests.drivers import driver_source
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
-    from tests.browser.conftest import Lab
+    from tests.browser.jupyter import Lab
 
 HELLO = "%%rustdriver hello\n" + driver_source('println!("loaded");')
 LOOP = "%%rustdriver spins --allow-failure --timeout 600\n" + driver_source(

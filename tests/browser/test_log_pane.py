@@ -10,7 +10,7 @@ from nbconvert import HTMLExporter
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
-    from tests.browser.conftest import Lab
+    from tests.browser.jupyter import Lab
 
 SETUP = r"""
 import threading, time

@@ -9,7 +9,7 @@ import pytest
 from tests.drivers import driver_source
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Lab
+    from tests.browser.jupyter import Lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

@@ -16,7 +16,7 @@ from tests.drivers import driver_source
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
-    from tests.browser.conftest import Lab
+    from tests.browser.jupyter import Lab
 
 LEAK = "core::mem::forget(core::hint::black_box(alloc::vec![1u8; 40]));"
 
