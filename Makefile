@@ -56,12 +56,15 @@ clean:  ## remove the virtual environment and build leftovers of this checkout
 	@$(PYTHON) -m venv .venv || \
 	  { rm -rf .venv; echo "Python's venv module is missing (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
 
-.venv/stamp-lab: pyproject.toml | .venv/bin/pip
+# An editable install copies the Jupyter extension: do that again when the extension is a new one.
+EXTENSION := labextension/share/jupyter/labextensions/kernellab/built.json
+
+.venv/stamp-lab: pyproject.toml $(EXTENSION) | .venv/bin/pip
 	@echo "Installing kernellab and JupyterLab into .venv (once, about a minute) ..."
 	@$(PIP) install --quiet --editable '.[lab]'
 	@touch $@
 
-.venv/stamp-dev: pyproject.toml | .venv/bin/pip
+.venv/stamp-dev: pyproject.toml $(EXTENSION) | .venv/bin/pip
 	@echo "Installing kernellab and its test tools into .venv (once, about a minute) ..."
 	@$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ .venv/stamp-lab

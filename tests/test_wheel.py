@@ -70,6 +70,23 @@ def test_wheel_holds_the_template_and_the_panes_files(wheel: Path) -> None:
     assert "kernellab/_notebooks/01-hello-driver.ipynb" in names
 
 
+def test_wheel_holds_the_jupyter_extension(wheel: Path) -> None:
+    """Where an install puts it into the environment's share/jupyter/labextensions."""
+    with zipfile.ZipFile(wheel) as archive:
+        held = {
+            name.partition(".data/data/")[2]: archive.read(name)
+            for name in archive.namelist()
+            if ".data/data/share/" in name
+        }
+    share = ROOT / "labextension" / "share"
+    wanted = {
+        p.relative_to(share.parent).as_posix(): p.read_bytes()
+        for p in share.rglob("*")
+        if p.is_file()
+    }
+    assert held == wanted and "share/jupyter/labextensions/kernellab/package.json" in held
+
+
 @pytest.mark.slow
 def test_install_and_use_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     """On the command line, and as a cell in a kernel of that environment."""
@@ -77,6 +94,8 @@ def test_install_and_use_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
     programs = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
     python = programs / "python"
     subprocess.run([str(python), "-m", "pip", "install", "-q", str(wheel)], check=True, timeout=600)
+    extension = tmp_path / "venv" / "share" / "jupyter" / "labextensions" / "kernellab"
+    assert (extension / "package.json").is_file()
     (tmp_path / "hello.rs").write_text(driver_source('println!("from a wheel");'))
     done = subprocess.run(
         [str(programs / "kernellab"), "run", "hello.rs"],

@@ -1,4 +1,6 @@
-"""``make bless``: regenerate what is generated: bindings, ntdata's JSON, the tables in docs.
+"""``make bless``: regenerate what is generated.
+
+Bindings, ntdata's JSON, the tables in docs, the built Jupyter extension.
 
 ``tools/bless.py docs`` does the tables only, which takes a moment and no Rust.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+
+from tools import labextension
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,7 +33,7 @@ def with_rules(page: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the tables, and run the generator of bindings in the checkout; its exit code."""
+    """Write the tables, build the extension, generate the bindings; the generator's exit code."""
     from kernellab import exports
 
     text = exports.markdown(exports.rows())
@@ -39,6 +43,7 @@ def main(arguments: list[str]) -> int:
     page.write_text(text, encoding="utf-8", newline="\n")
     if arguments == ["docs"]:
         return 0
+    labextension.build()
     manifest = ROOT / "rust-template" / "tools" / "bindgen" / "Cargo.toml"
     command = ["cargo", "run", "--quiet", "--manifest-path", str(manifest)]
     return subprocess.run(command, cwd=ROOT, check=False).returncode

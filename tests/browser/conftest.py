@@ -1,7 +1,7 @@
 """A real JupyterLab in a headless Chromium: fixtures for browser tests.
 
 ``jupyterlab`` is a server of its own, shared by a module's tests; ``lab`` opens it in a fresh
-browser page::
+browser page. ``notebook7`` and ``classic`` are the same for Notebook 7::
 
     def test_hello(lab: Lab) -> None:
         lab.open_notebook("%load_ext kernellab", "print(1)")
@@ -38,25 +38,44 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A JupyterLab with nothing of the user's own; torn down with all its kernels."""
-    home = tmp_path_factory.mktemp("jupyter")
+    yield from _serve(tmp_path_factory.mktemp("jupyter"), "jupyterlab")
+
+
+@pytest.fixture(scope="module")
+def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Notebook 7, likewise."""
+    yield from _serve(tmp_path_factory.mktemp("notebook"), "notebook")
+
+
+def _serve(home: Path, application: str) -> Iterator[Server]:
     try:
-        with serve(home) as server:
+        with serve(home, application) as server:
             yield server
     finally:
-        (home / "server.log").replace(artefact("jupyterlab-server.log"))
+        (home / "server.log").replace(artefact(f"{application}-server.log"))
 
 
 @pytest.fixture
 def lab(jupyterlab: Server, browser: Browser) -> Iterator[Lab]:
     """A page of its own; afterwards no kernel and no notebook is left."""
+    yield from _page(jupyterlab, browser)
+
+
+@pytest.fixture
+def classic(notebook7: Server, browser: Browser) -> Iterator[Lab]:
+    """A page of its own on Notebook 7."""
+    yield from _page(notebook7, browser)
+
+
+def _page(server: Server, browser: Browser) -> Iterator[Lab]:
     context = browser.new_context(viewport={"width": 1100, "height": 850})
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=jupyterlab.url)
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
     page = context.new_page()
     page.set_default_timeout(30_000)
     try:
-        yield Lab(jupyterlab, page)
+        yield Lab(server, page)
     finally:
         context.close()
-        jupyterlab.stop_kernels()
-        for path in jupyterlab.folder.glob("*.ipynb"):
+        server.stop_kernels()
+        for path in server.folder.glob("*.ipynb"):
             path.unlink()
