@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .driver import DeviceHandle, Driver
+    from .editing.disassembly import disassemble
     from .errors import (
         Bugcheck,
         BuildError,
@@ -45,6 +46,7 @@ _LAZY = {
     "Unsupported": "errors",
     "UsageError": "errors",
     "connect": "lab",
+    "disassemble": "editing.disassembly",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "Unsupported",
     "UsageError",
     "connect",
+    "disassemble",
 ]
 
 

@@ -6,11 +6,13 @@ import atexit
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from .errors import BuildError, KernelLabError, NtStatusError, TestsFailed, UsageError
+from .driver import take_away
+from .errors import BuildError, KernelLabError, TestsFailed, UsageError
+from .failures import reason_of
 from .protocol import BugcheckEvent, ErrorEvent, State
 from .verifier import EVERY_RULE, without
 
@@ -114,7 +116,10 @@ class Workbench:
         return Commands(self)
 
     def values_of(self, option: str, driver: str = "") -> Sequence[str]:
-        """What ``--no-verify`` can be: the rules of the default target's verifier."""
+        """What ``--no-verify`` can be: the rules of the default target's verifier; what ``--asm``
+        can be: the functions in the driver's cell."""
+        if option == "--asm" and driver in self._runs:
+            return self.editing.functions(driver)
         if option != "--no-verify":
             return ()
         from .target import registry
@@ -170,7 +175,7 @@ class CellRun:
         self._as_written = as_written
         files = bench.files_of(source.name)
         self._modules = {path: each.text for path, each in files.items()}
-        self._own_files = {CELL, *files}
+        self._texts = {CELL: source.cell, **{path: each.cell for path, each in files.items()}}
         self.driver: Driver | None = None
         self.does_not_build = False
         self.diagnostics: Sequence[Diagnostic] = ()
@@ -185,7 +190,7 @@ class CellRun:
             rich=rich,
             on_unload=self.unload,
             on_reload=self.reload,
-            source={CELL: source.cell, **{path: each.cell for path, each in files.items()}},
+            source=self._texts,
         )
         self._display = display
         show(self._pane, display)
@@ -199,6 +204,7 @@ class CellRun:
                 self._test(previous, bind)
                 return
             result = self._build()
+            self._show_code(result)
             if self.options.no_run:
                 self._pane.set_state("built", f"{result.size} bytes, not loaded (--no-run)")
                 bind(result)
@@ -240,6 +246,14 @@ class CellRun:
             result = build_text(self.source.name, self.source.text, **how)
         self._built(result)
         return result
+
+    def _show_code(self, result: BuildResult) -> None:
+        """What ``--asm`` asks for. Raises UsageError for a function that is not there."""
+        if self.options.asm:
+            from .editing.disassembly import disassemble
+
+            for function in self.options.asm:
+                self._display(disassemble(result, function, sources=self._texts))
 
     def _how_to_build(self) -> dict[str, Any]:
         return {
@@ -301,7 +315,7 @@ class CellRun:
             take_away(current)
         verifier = without(options.no_verify) if options.no_verify else None
         driver = target.prepare(result.sys, name=name, verifier=verifier)
-        driver.parameters = dict(options.param)
+        driver.parameters, driver.sources = dict(options.param), self._texts
         self._follow(driver)
         return driver
 
@@ -344,7 +358,7 @@ class CellRun:
             variable = driver.name.replace("-", "_")
             self._pane.set_state("gone", f"{detail}: {variable}.reload() loads it again")
         else:
-            self._pane.set_state(driver.state, _reason(driver, self._own_files))
+            self._pane.set_state(driver.state, reason_of(driver, self._texts))
         if driver.state != "gone":  # one that is gone still sees the reboot
             self._on_machine = driver.state == "loading" or driver.loaded
         if driver.state in ("unload pending", "unloaded", "gone"):
@@ -403,38 +417,6 @@ class CellRun:
 
 def _is_reboot(event: Event) -> bool:
     return isinstance(event, State) and event.state == "rebooted"
-
-
-def _reason(driver: Driver, files: Collection[str]) -> str:
-    """Why it has stopped, in a sentence; a bug check has its own panel, which says the rest."""
-    event = driver.bugcheck
-    if driver.state == "failed" and driver.error.startswith("DriverEntry returned"):
-        return f"{driver.error}, and so the driver is not loaded"
-    if driver.state != "bug check" or event is None:
-        return driver.error
-    from .pane.text import LAST_LINES, panic_text, stopped_at
-
-    said = panic_text(driver.log.lines[-LAST_LINES:])
-    own = stopped_at(event.frames, dict.fromkeys(files, ""), said)
-    return f"{event.name} at {own.file}:{own.line}" if own else event.name
-
-
-def take_away(driver: Driver) -> None:
-    """Unload a driver, and close what is open of it; one that cannot be goes with its machine."""
-    try:
-        driver.unload(close_handles=True)
-        why = driver.error if driver.loaded else ""
-    except NtStatusError as error:
-        why = str(error)
-    if not why:
-        return
-    others = [d.name for d in driver.target.drivers.values() if d.loaded and d is not driver]
-    if others:
-        raise UsageError(
-            f"{driver.name} cannot be unloaded ({why}), and {', '.join(others)} run on the"
-            f" same machine: {driver.name}.target.reboot() takes them all away"
-        )
-    driver.target.reboot()
 
 
 @cache

@@ -284,6 +284,10 @@ def _build(given: argparse.Namespace) -> int:
         raise UsageError(f"cannot write {output}: {error.strerror}") from error
     how = "unchanged" if result.cached else f"{result.seconds:.2f} s"
     print(f"{output}: {result.size} bytes, sha256 {result.sha256[:16]}…, {how}")
+    for function in given.asm:
+        from .editing.disassembly import disassemble
+
+        print(f"\n{disassemble(result, function)}", end="")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from .stream import DbgLog
 
 if TYPE_CHECKING:
     from .build.symbols import Symbols
+    from .editing.disassembly import Disassembly
     from .lab import Target
     from .system import PlainValue
     from .verifier import VerifierSetting
@@ -65,6 +66,8 @@ class Driver:
         self.first_line_at = 0.0
         self._symbols: Symbols | None = None
         self._started = 0.0
+        #: Its source by the names that debug information has for it, where that is known.
+        self.sources: Mapping[str, str] = {}
         #: Called with this driver after each change of its state.
         self.on_state: Callable[[Driver], None] | None = None
 
@@ -113,6 +116,12 @@ class Driver:
             if self.loaded:
                 raise UsageError(f"{self.name} is not unloaded yet: {self.error}")
             self.target.run(self, timeout=timeout)
+
+    def disassembly(self, function: str) -> Disassembly:
+        """The machine code of ``function`` beside its source; errors as for ``disassemble``."""
+        from .editing.disassembly import disassemble
+
+        return disassemble(self, function)
 
     @contextmanager
     def exclusive(self, waiting: Callable[[], object] | None = None) -> Iterator[None]:
@@ -348,3 +357,21 @@ def _information(reply: dict[str, Any]) -> int:
 def _control(code: int, data: bytes, out_size: int, output: bytes) -> dict[str, Any]:
     size = max(out_size, len(output))
     return {"code": code, "data": bytes(data), "out_size": size, "output": bytes(output)}
+
+
+def take_away(driver: Driver) -> None:
+    """Unload a driver, and close what is open of it; one that cannot be goes with its machine."""
+    try:
+        driver.unload(close_handles=True)
+        why = driver.error if driver.loaded else ""
+    except NtStatusError as error:
+        why = str(error)
+    if not why:
+        return
+    others = [d.name for d in driver.target.drivers.values() if d.loaded and d is not driver]
+    if others:
+        raise UsageError(
+            f"{driver.name} cannot be unloaded ({why}), and {', '.join(others)} run on the"
+            f" same machine: {driver.name}.target.reboot() takes them all away"
+        )
+    driver.target.reboot()

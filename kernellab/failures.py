@@ -1,8 +1,8 @@
-"""A failed reply of a target, as the one exception type that it is for users."""
+"""What went wrong, for users: a failed reply as an exception, a driver's end in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from . import ntdata, protocol
@@ -21,6 +21,7 @@ from .errors import (
 from .protocol import ErrorEvent, Failure
 
 if TYPE_CHECKING:
+    from .driver import Driver
     from .lab import Target
 
 
@@ -93,3 +94,17 @@ def _with_place(message: str, frames: Sequence[protocol.Frame]) -> str:
 
 def _is_library(file: str) -> bool:
     return "/" in file or "\\" in file
+
+
+def reason_of(driver: Driver, files: Collection[str]) -> str:
+    """Why it has stopped, in a sentence; a bug check has its own panel, which says the rest."""
+    event = driver.bugcheck
+    if driver.state == "failed" and driver.error.startswith("DriverEntry returned"):
+        return f"{driver.error}, and so the driver is not loaded"
+    if driver.state != "bug check" or event is None:
+        return driver.error
+    from .pane.text import LAST_LINES, panic_text, stopped_at
+
+    said = panic_text(driver.log.lines[-LAST_LINES:])
+    own = stopped_at(event.frames, dict.fromkeys(files, ""), said)
+    return f"{event.name} at {own.file}:{own.line}" if own else event.name

@@ -61,7 +61,9 @@ def build(
             found = _build(crate, key, release, toolchain, progress, cancel)
         except process.Cancelled:
             raise BuildError(f"the build of {crate.name} was stopped") from None
-    return dataclasses.replace(found, seconds=time.perf_counter() - begin)
+    sources = {path: text for path, text in crate.files.items() if path.endswith(".rs")}
+    sources[crate.file_name] = crate.files[crate.file_name][crate.supplied :]
+    return dataclasses.replace(found, seconds=time.perf_counter() - begin, sources=sources)
 
 
 def chosen_versions(crate: CrateLike) -> str:
@@ -193,8 +195,8 @@ def build_folder(
     found = store.load(key, release=release)
     if found is None:
         raise BuildError(f"the built driver vanished from {cache.cache_root()}")
-    seconds = time.perf_counter() - begin
-    return dataclasses.replace(found, cached=run.fresh, seconds=seconds)
+    seconds, sources = time.perf_counter() - begin, project.texts()
+    return dataclasses.replace(found, cached=run.fresh, seconds=seconds, sources=sources)
 
 
 def _finish(run: _Run, place: Path, key: str, paths: Sequence[linker_map.ItemPath] = ()) -> None:

@@ -37,6 +37,15 @@ class Project:
     remapped: tuple[tuple[str, str], ...]
     dependencies: tuple[str, ...]
 
+    def texts(self) -> dict[str, str]:
+        """Its Rust files by the names that messages have for them; not those that are no text."""
+        root, found = self.source.parent, {}
+        for path in sorted(root.rglob("*.rs")):
+            name = self.shown if path == self.source else path.relative_to(root).as_posix()
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                found[name] = path.read_text(encoding="utf-8")
+        return found
+
 
 @contextlib.contextmanager
 def copied_folder(folder: Path) -> Iterator[Project]:

@@ -13,6 +13,7 @@ import dataclasses
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -60,6 +61,13 @@ class Symbols:
                     self._known.clear()
                 known = self._known[rva] = self._lookup(rva)
             return list(known)
+
+    def named(self) -> list[tuple[int, str]]:
+        """Addresses and names of the functions and data that have a symbol, in order."""
+        with self._lock:
+            if not self._opened:
+                self._open()
+            return [(rva, self._names[rva]) for rva in self._addresses]
 
     def _lookup(self, rva: int) -> list[Frame]:
         if not self._opened:
@@ -147,6 +155,7 @@ _IMPL: Final = re.compile(r"\bimpl\$(\d+)")
 _CLOSURE: Final = re.compile(r"\bclosure_env\$(\d+)|\bclosure\$(\d+)")
 
 
+@lru_cache(maxsize=4096)
 def readable(name: str) -> str:
     """A procedure's name from debug information, in Rust's spelling, without parameters."""
     name = _without_parameters(name)
@@ -176,6 +185,7 @@ _LIBRARY: Final = re.compile(r"^.*?[\\/](?:rustc[\\/][^\\/]+[\\/])?library[\\/]"
 _REGISTRY: Final = re.compile(r"^.*?registry[\\/](?:src[\\/])?[^\\/]+[\\/]")
 
 
+@lru_cache(maxsize=4096)
 def short_path(path: str) -> str:
     """A source file's name for people: ``cell``, ``windows-kernel-rs/src/print.rs``, ``core/…``.
 

@@ -143,6 +143,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="NAME=VALUE",
     ),
     _option(
+        "--asm",
+        help="show the machine code of a function, such as `init`, beside its source lines; `?`"
+        " lists the functions; may be repeated",
+        where="magic build",
+        action="append",
+        default=[],
+        metavar="FUNCTION",
+    ),
+    _option(
         "--fmt",
         help="format the cell with rustfmt first; the cell is replaced by what ran",
         where="magic",
@@ -218,9 +227,13 @@ def parse_magic(line: str) -> argparse.Namespace:
             "%%rustdriver needs a name: the driver's, and the variable's it is bound to,"
             " such as `%%rustdriver hello`"
         )
-    if {"-h", "--help", "?"} & set(words):
+    values = {i + 1 for i, word in enumerate(words) if word == "--asm"}
+    if {"-h", "--help", "?"} & {word for i, word in enumerate(words) if i not in values}:
         raise UsageError(magic_help())
-    return magic_parser().parse_args(words)
+    given = magic_parser().parse_args(words)
+    if given.test and given.asm:
+        raise UsageError("--asm shows the driver's code, and --test builds another: give one")
+    return given
 
 
 def magic_help() -> str:

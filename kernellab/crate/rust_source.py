@@ -168,7 +168,7 @@ def impl_blocks(source: str) -> list[Impl]:
         opening = next((i for i in header if texts[i] in "{;"), None)
         if opening is None or texts[opening] != "{":
             continue
-        path = _impl_path(texts[index + 1 : opening])
+        path = impl_path(texts[index + 1 : opening])
         closing = closing_of.get(opening)
         if path and closing is not None:
             first = source.count("\n", 0, spans[index][1]) + 1
@@ -188,7 +188,7 @@ def closings(texts: Sequence[str]) -> dict[int, int]:
     return found
 
 
-def _impl_path(header: Sequence[str]) -> str:
+def impl_path(header: Sequence[str]) -> str:
     """The path from what stands between ``impl`` and ``{``."""
     header = list(header)
     if header[:1] == ["<"]:

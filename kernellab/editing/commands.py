@@ -46,6 +46,14 @@ class Commands:
         """The further files of a driver, for completion."""
         return sorted(self._bench.files_of(name))
 
+    def functions(self, name: str) -> list[str]:
+        """The functions in the driver's cell and files, for completion."""
+        from .source_items import functions
+
+        files = self._bench.files_of(name)
+        texts = [self.cell(name).text, *(f.text for p, f in files.items() if p.endswith(".rs"))]
+        return list(dict.fromkeys(each for text in texts for each in functions(text)))
+
     def cell(self, name: str) -> CellSource:
         """The cell of the driver ``name``, or the last one that was run where that is empty.
 

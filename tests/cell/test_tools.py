@@ -126,6 +126,26 @@ def test_fmt_of_what_bug_checks_shows_the_change(notebook: Notebook) -> None:
     assert '        panic!("no");\n' in edit["text"]
 
 
+def test_asm_shows_the_code_and_loads_the_driver(notebook: Notebook) -> None:
+    source = driver_source('println!("x");')
+    result = notebook.run_ok(f"%%rustdriver code --asm init --asm cleanup\n{source}")
+    assert "Module::init" in result.text and "Module::cleanup" in result.text
+    assert "│         println!(" in result.text and "<th scope=" in result.html
+    assert notebook.value("code.state") == "running"
+    assert "│         println!(" in notebook.run_ok("code.disassembly('init')").text
+    notebook.run_ok(f"%%rustdriver code --asm init --no-run --release\n{source}")
+    assert notebook.value("code.release") == "True"
+
+
+def test_asm_of_what_is_not_there(notebook: Notebook) -> None:
+    source = driver_source('println!("x");')
+    for value, words in (("inti", "did you mean Module::init?"), ("?", "nothing has code of")):
+        result = notebook.run(f"%%rustdriver nothing --asm {value}\n{source}")
+        assert result.name == "UsageError" and words in result.traceback
+    result = notebook.run(f"%%rustdriver nothing --asm init --test\n{source}")
+    assert result.name == "UsageError" and "--asm shows the driver's code" in result.traceback
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -160,6 +180,7 @@ def test_help(notebook: Notebook, magic: str) -> None:
 
 def test_completion(notebook: Notebook) -> None:
     notebook.run_ok(f"%%rustdriver ugly --no-run\n{UGLY}")
+    assert "Module::init" in complete(notebook, "%%rustdriver ugly --asm Mod")
     assert "ugly" in complete(notebook, "%rustfmt ug")
     assert "--check" in complete(notebook, "%rustfmt ugly --")
     assert "--explain" in complete(notebook, "%rustc --e")
