@@ -199,6 +199,7 @@ class Feed:
             rows = self._content.rows()
             batch = rows.batch(self._sent, BATCH_ROWS, BATCH_CHARACTERS)
             base, total = rows.base, rows.total
+            names = {"drivers": list(rows.drivers), "components": dict(rows.components)}
             self._sent = batch.first + len(batch.texts)
             new = bool(batch.texts) or not self._sent_once
             self._sent_once = True
@@ -210,8 +211,11 @@ class Feed:
                 self._again = [now + after for after in AGAIN]
         if new:
             content = {"type": "rows", "first": batch.first, "base": base, "total": total}
+            content |= names
             text = "\n".join(batch.texts).encode("utf-8")
-            widget.send(content, [_little(batch.times), _little(batch.meta), text])
+            columns = (_little(each) for each in (batch.times, batch.meta, batch.origin))
+            times, meta, origin = columns
+            widget.send(content, [times, meta, text, origin])
         if head is not None:
             # Unequal each time, so that it is sent even when nothing else has changed.
             widget.head = {**head, "beat": time.monotonic()}

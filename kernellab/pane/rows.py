@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
-from .text import Source, code_text, one_line, own_frame, printable
+from .text import (
+    Source,
+    code_text,
+    component_name,
+    one_line,
+    own_frame,
+    panic_text,
+    printable,
+    stopped_at,
+)
 
 #: What a row is; the front end has the same numbers.
 PRINT, STATE, VIOLATION, BUGCHECK, DROPPED, ERROR = range(6)
@@ -24,6 +33,9 @@ MARKS: Final = {STATE: "—", VIOLATION: "⚠", BUGCHECK: "✖", DROPPED: "…",
 
 #: Longest row, characters; what is longer goes on in the next row.
 MAX_ROW: Final = 4096
+
+#: Drivers told apart; what comes after these counts as the last.
+MOST_DRIVERS: Final = 1 << 12
 
 #: Rows kept. Older ones are let go and counted.
 CAPACITY: Final = 1_000_000
@@ -40,16 +52,23 @@ class Row:
     level: int = 0
     component: int = 0
     irql: int = 0
+    driver: str = ""
+    thread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows from number ``first`` on, in columns. ``meta`` packs kind, irql, level, component."""
+    """Rows from number ``first`` on, in columns.
+
+    ``meta`` packs kind, irql, level and component; ``origin`` the driver, as its place in
+    :attr:`Rows.drivers` (12 bits), and the thread's number (20 bits).
+    """
 
     first: int
     texts: list[str]
     times: array[float]
     meta: array[int]
+    origin: array[int]
 
 
 class Rows:
@@ -61,6 +80,13 @@ class Rows:
         self._texts: list[str] = []
         self._times = array("d")
         self._meta = array("I")
+        self._origin = array("I")
+        self._places: dict[str, int] = {}
+        self._seen_meta: set[int] = set()
+        #: Drivers that have rows, by the numbers that the rows have for them.
+        self.drivers: list[str] = []
+        #: Names of the components that occur, by number.
+        self.components: dict[int, str] = {}
         self._open = ""  # the driver whose last row lacks its newline
         self._is_open = False
         self._last_time = 0.0
@@ -94,6 +120,10 @@ class Rows:
     def _print(self, event: DbgPrint) -> int:
         text = printable(event.text)
         meta = _pack(PRINT, event.irql, event.level, event.component)
+        if meta not in self._seen_meta:
+            self._seen_meta.add(meta)
+            self.components[meta >> 16] = component_name(meta >> 16)
+        origin = self._place(event.driver) | (event.thread & 0xFFFFF) << 12
         self._last_time = event.time
         first = self.total
         ended = text.endswith("\n")
@@ -109,56 +139,70 @@ class Rows:
             kept, at = 0, event.time
         for line in lines:
             for start in range(0, max(len(line), 1), MAX_ROW):
-                self._append(line[start : start + MAX_ROW], at, meta | kept)
+                self._append(line[start : start + MAX_ROW], at, meta | kept, origin)
                 kept = CONTINUED
             kept, at = 0, event.time
         self._is_open, self._open = not ended, event.driver
         return first
 
     def _other(self, event: Event) -> None:
-        at = self._last_time
         name = one_line(event.driver) or "the machine"
         if isinstance(event, Violation):
             where = own_frame(event.frames, self._source)
             place = f" ({where.file}:{where.line})" if where else ""
-            self._row(VIOLATION, at, f"verifier: {event.rule}: {event.message}{place}")
+            self._row(event, VIOLATION, f"verifier: {event.rule}: {event.message}{place}")
         elif isinstance(event, BugcheckEvent):
-            self._row(BUGCHECK, at, f"bug check {code_text(event.code)} {event.name}")
+            own = stopped_at(event.frames, self._source, panic_text(self.last_prints()))
+            place = f" ({own.file}:{own.line})" if own else ""
+            self._row(event, BUGCHECK, f"bug check {code_text(event.code)} {event.name}{place}")
         elif isinstance(event, Dropped):
             self.lost += event.count
-            self._row(DROPPED, at, f"{event.count:,} events were lost here")
+            self._row(event, DROPPED, f"{event.count:,} events were lost here")
         elif isinstance(event, ErrorEvent):
-            self._row(ERROR, at, f"error: {event.message}")
+            own = stopped_at(event.frames, self._source)
+            place = f" ({own.file}:{own.line})" if own else ""
+            self._row(event, ERROR, f"error: {event.message}{place}")
         elif isinstance(event, State):
-            self._state(event, name, at)
+            self._state(event, name)
 
-    def _state(self, event: State, name: str, at: float) -> None:
+    def _state(self, event: State, name: str) -> None:
         status = f": {event.status}" if event.status not in ("", "STATUS_SUCCESS") else ""
         if event.state == "rebooted":
             why = f", as it had stopped ({event.status})" if event.status else ""
-            self._row(STATE, at, f"the machine was rebooted{why}")
+            self._row(event, STATE, f"the machine was rebooted{why}")
         elif event.state == "loaded":
             if event.driver in self._loaded:  # the first time, nothing stands above of this load
-                self._row(STATE, at, f"{name} loaded again")
+                self._row(event, STATE, f"{name} loaded again")
             self._loaded.add(event.driver)
         elif event.state == "handle closed":
-            self._row(STATE, at, f"the open handle to {event.status} was closed")
+            self._row(event, STATE, f"the open handle to {event.status} was closed")
         elif event.state in ("failed", "unloaded", "unload pending"):
-            self._row(STATE, at, f"{name} {event.state}{status}")
+            self._row(event, STATE, f"{name} {event.state}{status}")
 
-    def _row(self, kind: int, at: float, text: str) -> None:
+    def _row(self, event: Event, kind: int, text: str) -> None:
         self._is_open = False
-        self._append(one_line(text)[:MAX_ROW], at, kind)
+        self._append(one_line(text)[:MAX_ROW], self._last_time, kind, self._place(event.driver))
 
-    def _append(self, text: str, at: float, meta: int) -> None:
+    def _place(self, driver: str) -> int:
+        """The number that rows have for a driver."""
+        place = self._places.get(driver)
+        if place is None:
+            place = self._places[driver] = min(len(self._places), MOST_DRIVERS - 1)
+            if place == len(self.drivers):
+                self.drivers.append(one_line(driver))
+        return place
+
+    def _append(self, text: str, at: float, meta: int, origin: int) -> None:
         self._texts.append(text)
         self._times.append(at)
         self._meta.append(meta)
+        self._origin.append(origin)
 
     def _cut_last(self) -> None:
         self._texts.pop()
         self._times.pop()
         self._meta.pop()
+        self._origin.pop()
 
     def _trim(self) -> None:
         # In one go, now and then: taking rows off the front of a list is not free.
@@ -167,6 +211,7 @@ class Rows:
             del self._texts[:cut]
             del self._times[:cut]
             del self._meta[:cut]
+            del self._origin[:cut]
             self.base += cut
 
     # -- reading --------------------------------------------------------------------------------
@@ -183,8 +228,8 @@ class Rows:
             if size > characters and index:
                 texts = texts[:index]
                 break
-        stop = start + len(texts)
-        return Batch(first, texts, self._times[start:stop], self._meta[start:stop])
+        span = slice(start, start + len(texts))
+        return Batch(first, texts, self._times[span], self._meta[span], self._origin[span])
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -192,8 +237,23 @@ class Rows:
     def rows(self, start: int, stop: int) -> list[Row]:
         """Kept rows ``start`` to ``stop``, counted from the oldest kept."""
         span = slice(start, stop)
-        columns = zip(self._texts[span], self._times[span], self._meta[span], strict=True)
-        return [_unpack(text, at, meta) for text, at, meta in columns]
+        columns = zip(
+            self._texts[span], self._times[span], self._meta[span], self._origin[span], strict=True
+        )
+        return [self._unpack(*each) for each in columns]
+
+    def _unpack(self, text: str, at: float, meta: int, origin: int) -> Row:
+        return Row(
+            text,
+            at,
+            meta & 7,
+            bool(meta & CONTINUED),
+            level=meta >> 8 & 255,
+            component=meta >> 16,
+            irql=meta >> 4 & 15,
+            driver=self.drivers[origin & MOST_DRIVERS - 1],
+            thread=origin >> 12,
+        )
 
     def last_prints(self, among: int = 16) -> list[str]:
         """The prints among the last rows, oldest first."""
@@ -230,18 +290,6 @@ def _pack(kind: int, irql: int, level: int, component: int) -> int:
         | (irql & 15) << 4
         | min(max(level, 0), 255) << 8
         | min(max(component, 0), 0xFFFF) << 16
-    )
-
-
-def _unpack(text: str, at: float, meta: int) -> Row:
-    return Row(
-        text,
-        at,
-        meta & 7,
-        bool(meta & CONTINUED),
-        level=meta >> 8 & 255,
-        component=meta >> 16,
-        irql=meta >> 4 & 15,
     )
 
 

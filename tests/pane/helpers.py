@@ -77,9 +77,9 @@ class FrontEnd(comm.base_comm.BaseComm):
             self._apply(content, [bytes(b) for b in buffers])
 
     def _apply(self, content: dict[str, Any], buffers: list[bytes]) -> None:
-        times, metas, text = buffers
+        times, metas, text, origins = buffers
         count = len(times) // 8
-        struct.unpack(f"<{count}d{count}I", times + metas)
+        struct.unpack(f"<{count}d{count}I{count}I", times + metas + origins)
         texts = text.decode("utf-8").split("\n") if count else []
         assert len(texts) == count
         if content["first"] > self.base + len(self.texts):

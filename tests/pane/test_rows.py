@@ -148,3 +148,36 @@ def test_the_last_prints_pass_over_events() -> None:
     assert rows.last_prints() == ["a", "b"]
     assert rows.last_prints(2) == ["b"]
     assert rows.rows(0, 1)[0].kind == PRINT
+
+
+def test_rows_know_their_driver_thread_and_component() -> None:
+    rows = Rows()
+    rows.add(
+        [
+            printed("a\n", thread=0x1234, irql=2),
+            printed("b\n", driver="other", component=101, level=3),
+            State(driver="other", state="unloaded"),
+        ]
+    )
+    kept = rows.rows(0, 3)
+    assert [(row.driver, row.thread, row.irql) for row in kept] == [
+        ("hello", 0x1234, 2),
+        ("other", 0, 0),
+        ("other", 0, 0),
+    ]
+    assert rows.components == {77: "IHVDRIVER", 101: "DEFAULT"}
+    batch = rows.batch(0, 3, 100)
+    assert [origin & 0xFFF for origin in batch.origin] == [0, 1, 1]
+    assert rows.drivers == ["hello", "other"]
+
+
+def test_a_bug_check_s_row_says_where_in_the_cell() -> None:
+    rows = Rows("one\ntwo\nthree")
+    frames = (Frame(file="cell", line=2, function="hello::init", address="0x1"),)
+    rows.add(
+        [
+            printed("panicked at cell:3:5: no\n"),
+            BugcheckEvent(driver="hello", code="0x7e", name="WRONG", frames=frames),
+        ]
+    )
+    assert texts(rows)[-1] == "bug check 0x0000007E WRONG (cell:3)", "the line that the panic names"
