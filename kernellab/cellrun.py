@@ -323,6 +323,8 @@ class CellRun:
         self._on_machine = True  # from here on: a machine that has stopped is rebooted first
         self._pane.set_state("loading")
         try:
+            if self.options.trace is not None and self.driver is not None:
+                self.driver.target.restart_trace(self.options.trace)
             load()
         finally:
             if self.driver is not None:
@@ -406,8 +408,11 @@ class CellRun:
 
     def retire(self) -> None:
         """The cell runs again: unload what it loaded before, and let its pane rest."""
-        if self.driver is not None and self.driver.loaded:
-            take_away(self.driver)
+        if self.driver is not None:
+            if self.driver.loaded:
+                take_away(self.driver)
+            if self.options.trace is not None:
+                self.driver.end_trace()
         self._retired = True
         if self._stop_events is not None:
             self._stop_events()

@@ -298,6 +298,8 @@ def _run(given: argparse.Namespace) -> int:
 
     if given.client is not None and not given.client.is_file():
         raise UsageError(f"there is no client script {given.client}")
+    if given.trace is not None and not given.trace.parent.is_dir():
+        raise UsageError(f"there is no folder {given.trace.parent} for the trace")
     source: Path = given.source
     if not source.exists():
         raise UsageError(f"there is no {source}")
@@ -319,6 +321,7 @@ def _run(given: argparse.Namespace) -> int:
         build_seconds=build_seconds,
         no_verify=given.no_verify,
         parameters=given.param,
+        trace=given.trace,
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .editing.disassembly import Disassembly
     from .lab import Target
     from .system import PlainValue
+    from .trace import Trace
     from .verifier import VerifierSetting
 
 
@@ -65,6 +66,7 @@ class Driver:
         #: When the first line of the last load was seen here, as ``time.perf_counter`` has it.
         self.first_line_at = 0.0
         self._symbols: Symbols | None = None
+        self._trace: Trace | None = None
         self._started = 0.0
         #: Its source by the names that debug information has for it, where that is known.
         self.sources: Mapping[str, str] = {}
@@ -80,6 +82,25 @@ class Driver:
     def loaded(self) -> bool:
         """Whether its image is on the machine: it runs, or its unload is pending."""
         return self.state in ("running", PENDING)
+
+    @property
+    def trace(self) -> Trace:
+        """What ran while it was loaded last: a :class:`~kernellab.trace.Trace`.
+
+        It is there where the cell has ``--trace``, or ``target.start_trace()`` came before.
+        Raises UsageError where nothing was recorded.
+        """
+        if self._trace is None:
+            raise UsageError(
+                f"nothing was recorded of {self.name}: `%%rustdriver {self.name} --trace`, or"
+                " target.start_trace() before it is loaded"
+            )
+        return self._trace
+
+    def end_trace(self) -> None:
+        """Record no more, where what is recorded is this driver's trace; it stays."""
+        if self._trace is not None and self._trace is self.target._recorded:
+            self.target._end_trace()
 
     def unload(self, *, close_handles: bool = False, timeout: float | None = None) -> None:
         """Run DriverUnload and take the driver away; does nothing when it is not running.
@@ -185,6 +206,7 @@ class Driver:
 
     def _begin(self, symbols: Symbols | None) -> None:
         self._symbols = symbols
+        self._trace = self.target._recorded
         self.log.reopen()
         self._started = time.perf_counter()
         self.timings.pop("first_line", None)

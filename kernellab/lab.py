@@ -18,7 +18,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from . import protocol
@@ -41,6 +40,7 @@ from .snapshot import Snapshot, write_crash_dump
 from .system import PlainValue, System, encode_parameters
 from .target import registry
 from .target.base import Endpoint
+from .trace.client import Traces
 from .verifier import VerifierSetting, checked
 
 #: Seconds that driver code may run for one request unless asked otherwise.
@@ -71,7 +71,7 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
     return Target(name, timeout=timeout, **options)
 
 
-class Target(Hardware, System):
+class Target(Hardware, System, Traces):
     """A machine that drivers are loaded on. Use it as a context manager, or :meth:`close` it."""
 
     def __init__(self, name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> None:
@@ -227,6 +227,7 @@ class Target(Hardware, System):
         """Start the machine afresh. All drivers are gone; their objects keep their logs."""
         with self._busy:
             self._open_for_use()
+            self._end_trace()
             try:
                 if self._session.lost is None:
                     self._request("reboot", GRACE, **self._settings)
@@ -278,6 +279,7 @@ class Target(Hardware, System):
         """End the target and everything it runs. Safe to call twice."""
         if self._closed:
             return
+        self._end_trace()
         self._closed = True
         self._endpoint.stop()
         self._session.close()
@@ -287,12 +289,7 @@ class Target(Hardware, System):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -61,6 +61,7 @@ command        fields                                          reply
 ``device``     ``action node driver …`` (Plug and Play)        ``node instance state …``
 ``wmi``        ``action guid``                                 ``blocks events instances``
 ``fire``       ``vector after``  (a device interrupts)
+``trace``      ``action size``  (also when stopped)            ``file size total``
 ``reboot``     ``seed processors pool_guard verifier``  (afresh)
 ``shutdown``   (reply, then the process ends)
 =============  ==============================================  ===========================
@@ -68,11 +69,13 @@ command        fields                                          reply
 ``read write ioctl flush`` with ``"asynchronous": true`` answer as soon as the dispatch routine has
 returned, with the number of the ``request`` and whether it is ``done``.
 
+``trace`` ``start``s to record, and is ``read`` or ``stop``ped; :mod:`.tracefile` says what it is.
+
 ``timeout`` is wall-clock seconds that driver code may run for this request, ``budget`` a
 number of guest instructions. ``verifier`` is ``"on"``, ``"off"``, or says of rules by name
 whether they are on, such as ``{"leak-pool": false}``: for one driver, or for the whole machine.
 After a bug check, a time-out or an interrupt inside driver code the machine is *stopped*:
-everything but ``hello status dump get restore reboot shutdown interrupt`` fails with kind
+everything but ``hello status dump get restore trace reboot shutdown interrupt`` fails with kind
 ``stopped`` until ``reboot``, or a ``restore``.
 """
 
@@ -101,7 +104,7 @@ DPFLTR_ERROR_LEVEL: Final = 0
 COMMANDS: Final = frozenset(
     (
         "hello put get dump load unload open close read write ioctl flush result poll cancel "
-        "sleep snapshot restore forget "
+        "sleep snapshot restore forget trace "
         "error_log device wmi fire key_read key_create key_delete value_set value_delete "
         "file_read file_write file_delete file_list "
         "spawn processes exit_process load_image start_thread exit_thread open_process "

@@ -8,7 +8,7 @@ import runpy
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,11 +87,15 @@ def run_driver(
     build_seconds: float = 0.0,
     no_verify: Sequence[str] = (),
     parameters: Sequence[tuple[str, int | str]] = (),
+    trace: Path | None = None,
 ) -> int:
-    """Load ``image``, run the client script, unload; returns the exit code."""
+    """Load ``image``, run the client script, unload; returns the exit code.
+
+    ``trace`` is where what ran is written to, also where the run ends by an error.
+    """
     printer = Printer(as_json)
     try:
-        with connect(target, timeout=timeout) as machine:
+        with connect(target, timeout=timeout) as machine, _traced(machine, trace):
             machine.subscribe(printer)
             verifier = without(no_verify) if no_verify else None
             driver = machine.prepare(image, name=name, verifier=verifier)
@@ -109,6 +113,20 @@ def run_driver(
             printer.error(_kind(error), str(error))
         return error.exit_code
     return 0
+
+
+@contextlib.contextmanager
+def _traced(machine: Target, path: Path | None) -> Iterator[None]:
+    if path is None:
+        yield
+        return
+    recorded = machine.start_trace()
+    try:
+        yield
+    finally:
+        if recorded.recording:
+            machine.stop_trace()
+        recorded.save(path)
 
 
 def test_driver(

@@ -59,7 +59,7 @@ def ours(path: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["errors", "protocol"])
+@pytest.mark.parametrize("name", ["errors", "protocol", "tracefile"])
 def test_errors_and_protocol_import_nothing_of_ours(name: str) -> None:
     assert ours(PACKAGE / f"{name}.py") == set()
 
@@ -69,7 +69,7 @@ def test_errors_and_protocol_import_nothing_of_ours(name: str) -> None:
 )
 def test_stages_do_not_import_each_other(path: Path) -> None:
     stage = dotted(path).split(".")[0]
-    allowed = {stage, "errors", "protocol", "ntdata", "__version__"}
+    allowed = {stage, "errors", "protocol", "tracefile", "ntdata", "__version__"}
     assert ours(path) <= allowed
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from ..errors import UsageError
+from ..tracefile import MOST, SIZE
 
 MAGIC, BUILD, RUN, TEST = "magic", "build", "run", "test"
 
@@ -50,6 +51,19 @@ def count(text: str) -> int:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return value
+
+
+def events(text: str) -> int:
+    """How many events a trace keeps."""
+    try:
+        number = count(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of events (--trace stands behind the driver's name)"
+        ) from None
+    if number > MOST:
+        raise argparse.ArgumentTypeError(f"a trace has {MOST:,} events at most")
+    return number
 
 
 def parameter(text: str) -> tuple[str, int | str]:
@@ -156,6 +170,23 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="format the cell with rustfmt first; the cell is replaced by what ran",
         where="magic",
         action="store_true",
+    ),
+    _option(
+        "--trace",
+        help="record what runs and when, for the tab Timeline and NAME.trace: calls, IRQL, threads,"
+        f" requests; N is how many events are kept ({SIZE:,})",
+        where="magic",
+        nargs="?",
+        const=SIZE,
+        type=events,
+        metavar="N",
+    ),
+    _option(
+        "--trace",
+        help="record what runs and when, and write it as JSON that ui.perfetto.dev opens",
+        where="run",
+        type=Path,
+        metavar="OUT.json",
     ),
     _option("--no-run", help="build only, do not load", where="magic", action="store_true"),
     _option(
@@ -276,7 +307,8 @@ def complete_magic(
     options = options_of(MAGIC)
     last = words[-1] if words else ""
     for option in options:
-        if last in option.flags and option.keywords.get("action") in (None, "append"):
+        takes_value = option.keywords.get("action") in (None, "append")
+        if last in option.flags and takes_value and option.keywords.get("nargs") != "?":
             values = option.values() if option.values else values_of(last)
             return [value for value in values if value.startswith(prefix)]
     if words and not prefix.startswith("-"):

@@ -47,9 +47,10 @@ from .kernel.scheduler import PATIENCE, Stuck
 from .kernel.snapshot import Snapshot
 from .machine.pe import MAX_FILE
 from .output import Output
+from .trace_commands import TraceCommands
 
 #: What a machine that has stopped still answers.
-_WHEN_STOPPED: Final = frozenset("hello status dump get restore reboot shutdown".split())
+_WHEN_STOPPED: Final = frozenset("hello status dump get restore trace reboot shutdown".split())
 _DUMP_FILE: Final = "MEMORY.DMP"
 _DEFAULT_TIMEOUT: Final = 10.0
 
@@ -83,6 +84,7 @@ class Endpoint:
         self._next_snapshot = 0
         self._kernel = self._boot()
         self._devices = DeviceCommands(self._within)
+        self._trace = TraceCommands(lambda: self._kernel, self._files)
         self._commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": self._hello,
             "put": self._put,
@@ -97,6 +99,7 @@ class Endpoint:
             "status": self._status,
             "reboot": self._reboot,
             "shutdown": self._shutdown,
+            "trace": self._trace.answer,
             **self._devices.commands,
             **SystemCommands(
                 lambda: self._kernel, partial(self._run, user=True), self._run_on
@@ -257,7 +260,7 @@ class Endpoint:
     # -- commands -----------------------------------------------------------------------------
 
     def _hello(self, _: dict[str, Any]) -> dict[str, Any]:
-        features = ["ioctl", "budget", "violations", "interrupt", "async"]
+        features = ["ioctl", "budget", "violations", "interrupt", "async", "trace"]
         return {
             "protocol": protocol.VERSION,
             "endpoint": "sim",
@@ -359,7 +362,7 @@ class Endpoint:
         return {"snapshot": self._next_snapshot}
 
     def _restore(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._find_snapshot(request).restore(self._kernel)
+        self._trace.restore(self._find_snapshot(request))
         self._stopped, self._report = "", None
         return {}
 
@@ -393,6 +396,7 @@ class Endpoint:
     def _reboot(self, request: dict[str, Any]) -> dict[str, Any]:
         settings = {**machine(request), "verifier": _rules(request)}
         self._tell_shutdown()
+        self._trace.end()
         self._settings = settings
         self._files.clear()
         self._snapshots.clear()

@@ -6,6 +6,7 @@ drivers' threads may come out differently says so: see the marker ``seeds`` in p
 
 from __future__ import annotations
 
+import base64
 import difflib
 import io
 import json
@@ -33,6 +34,8 @@ Outcome = list[tuple[str, ...]]
 #: Whether an outcome under some seed is one that is allowed.
 Allowed = Callable[[Outcome], bool]
 
+#: A trace's first bytes as base64.
+_TRACE: Final = base64.b64encode(b"KLT").decode()
 _SEQ: Final = re.compile(rb'"seq": ?\d+,? ?')
 #: What an instruction more or less before another thread's changes.
 _INEXACT: Final = frozenset("time frames related message parameters registers instruction".split())
@@ -267,5 +270,7 @@ def lines(found: Outcome) -> list[str]:
 
 def _exact(value: Any) -> Any:
     if isinstance(value, dict):
+        if value.get("file") == "TRACE.KLT" or str(value.get("data", "")).startswith(_TRACE):
+            return "what a trace has in it, which is all about time"
         return {k: _exact(v) for k, v in value.items() if k not in _INEXACT}
     return [_exact(each) for each in value] if isinstance(value, list) else value

@@ -192,6 +192,7 @@ class Flow:
         self.levels = [Level(activity, None, self.top - 0x100)]
         self.value = self.error = self.spin = self.wait = None
         self._sending, self._sent = True, None
+        self._k.tell("activity-started", self)
 
     @property
     def ended(self) -> bool:
@@ -259,6 +260,7 @@ class Flow:
                 continue
             if reason is Stop.RETURNED:
                 self._sending, self._sent = True, cpu.value
+                self._k.tell("routine-returned", self, cpu.value)
             elif reason is Stop.DEFERRED:
                 deferred: Deferred = cpu.value
                 activity = deferred.activity
@@ -301,11 +303,13 @@ class Flow:
             if len(self.levels) > 1 or not self._k.is_answer(error):
                 raise
             self.levels.pop()
+            self._k.tell("activity-ended", self, None)
             self.error = error
             return Outcome.ENDED
         self._sent = None
         if isinstance(request, Call):
             level.callee = request.address
+            self._k.tell("routine-called", self, request.address)
             cpu.call(request.address, request.arguments, level.rsp - level.room & ~0xF)
             self._sending = False
             return None
@@ -332,6 +336,7 @@ class Flow:
     def _finish(self, level: Level, value: Any) -> Outcome | None:
         """The innermost activity is over: its value is the result of the call that began it."""
         self.levels.pop()
+        self._k.tell("activity-ended", self, value)
         if not self.levels:
             self.value = value
             return Outcome.ENDED
@@ -340,6 +345,7 @@ class Flow:
         return None
 
     def _close(self, level: Level) -> None:
+        self._k.tell("activity-ended", self, None)
         close = getattr(level.activity, "close", None)
         # The activity that asks for its own end runs right now; a generator's clean-up follows.
         if close is not None and not getattr(level.activity, "gi_running", False):

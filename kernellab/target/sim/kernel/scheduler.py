@@ -379,6 +379,7 @@ class Scheduler:
         self._k.cpu.irql = p.irql = best.irql
         self._k.memory.set_u64(p.kpcr + CURRENT_THREAD, best.object)
         self._k.cpu.attention = False
+        self._k.tell("thread-runs", p, best)
 
     def _leave(self, p: Processor) -> None:
         """The processor's thread stops running there."""
@@ -386,6 +387,7 @@ class Scheduler:
         assert thread is not None
         thread.irql, thread.processor = self._k.cpu.irql, None
         p.thread = None
+        self._k.tell("thread-leaves", p, thread)
         self._k.cpu.irql = p.irql = 0
         self._k.memory.set_u64(p.kpcr + CURRENT_THREAD, p.idle)
 

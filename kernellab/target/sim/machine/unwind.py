@@ -76,6 +76,41 @@ class Handler:
     data: int = 0
 
 
+def frame_size(module: ModuleImage, address: int) -> int:
+    """Bytes from rsp behind a call that returns to ``address`` to the caller's return address.
+
+    For a function without an ``alloca`` of its own; 0 for one that has no unwind data.
+    """
+    function, image, size = module.find_function(address - module.base), module.image, 0
+    at = function.unwind if function is not None else len(image)
+    for _ in range(_CHAIN):
+        if len(image) < at + 4:
+            break
+        first, _prologue, count, _frame = image[at : at + 4]
+        raw = image[at + 4 : at + 4 + count * 2]
+        codes = struct.unpack(f"<{len(raw) // 2}H", raw[: len(raw) // 2 * 2])
+        index = 0
+        while index < len(codes):
+            operation, info = codes[index] >> 8 & 15, codes[index] >> 12
+            slots = _slots(operation, info, first & 7)
+            if not slots or index + slots > len(codes):
+                return size
+            if operation == 0:
+                size += 8
+            elif operation == 2:
+                size += info * 8 + 8
+            elif operation == 1 and info == 0:
+                size += codes[index + 1] * 8
+            elif operation == 1:
+                size += codes[index + 1] | codes[index + 2] << 16
+            index += slots
+        if not first >> 3 & 4:
+            break
+        place = at + 4 + (count + 1 & ~1) * 2
+        at = int.from_bytes(image[place + 8 : place + 12], "little")
+    return size
+
+
 def find_function(module: ModuleImage, rva: int) -> Function | None:
     """The function-table entry of ``module`` that covers ``rva``."""
     return module.find_function(rva)

@@ -32,6 +32,14 @@ def subscribe(k: Kernel, listener: object) -> None:
             k.bus.on(event, getattr(listener, name))
 
 
+def unsubscribe(k: Kernel, listener: object) -> None:
+    """Do not call them any more."""
+    kind = type(listener)
+    for name in dir(kind):
+        for event in getattr(getattr(kind, name), _EVENTS, ()):
+            k.bus.off(event, getattr(listener, name))
+
+
 def add_related(check: BugCheck, label: str, context: Context | None) -> None:
     """Give a bug check a stack that explains it, where one was kept."""
     if context is not None:
