@@ -8,10 +8,10 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .driver import take_away
-from .errors import BuildError, KernelLabError, TestsFailed, UsageError
+from .errors import BuildCancelled, BuildError, KernelLabError, TestsFailed, UsageError
 from .failures import reason_of
 from .protocol import BugcheckEvent, ErrorEvent, State
 from .verifier import EVERY_RULE, without
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .editing.commands import Commands
     from .lab import Target
     from .protocol import Event
+
+
+_NOT_BUILT: Final = "the build was stopped: run the cell to build it; what ran before still runs"
 
 
 class Workbench:
@@ -181,6 +184,7 @@ class CellRun:
         self.diagnostics: Sequence[Diagnostic] = ()
         self._bench = bench
         self.options = options
+        self._cancel = threading.Event()  # the build is to end
         self._stop_events: Callable[[], None] | None = None
         self._retired = False
         self._in_cell = True  # at its end, everything is brought to the front end
@@ -190,6 +194,7 @@ class CellRun:
             rich=rich,
             on_unload=self.unload,
             on_reload=self.reload,
+            on_cancel=self._cancel.set,
             source=self._texts,
         )
         self._display = display
@@ -212,8 +217,9 @@ class CellRun:
             if previous is not None:
                 previous.retire()
             self._load(self._bench.target(self.options.target), result, bind)
-        except KeyboardInterrupt:
-            self._pane.set_state("interrupted")
+        except (KeyboardInterrupt, BuildCancelled):
+            building = self.driver is None and not self._on_machine
+            self._pane.set_state("interrupted", _NOT_BUILT if building else "")
             raise
         except BuildError as error:
             self.does_not_build, self.diagnostics = True, error.diagnostics
@@ -261,6 +267,7 @@ class CellRun:
             "modules": self._modules,
             "release": self.options.release,
             "progress": self._pane.set_progress,
+            "cancel": self._cancel,
         }
 
     def _built(self, result: BuildResult) -> None:
@@ -285,8 +292,8 @@ class CellRun:
             tests,
             timeout=self.options.timeout,
             budget=self.options.budget,
-            progress=lambda done, total, name: self._pane.set_state(
-                "testing", f"{name} ({done + 1} of {total})"
+            progress=lambda done, total, name: self._pane.set_progress(
+                done, total, name, "testing"
             ),
         )
         self._on_machine = False

@@ -45,6 +45,10 @@ class BuildError(KernelLabError):
         self.diagnostics = tuple(diagnostics)
 
 
+class BuildCancelled(BuildError):
+    """Somebody stopped the build: the pane's Cancel, or the event that a caller had given."""
+
+
 class LoadError(KernelLabError):
     """The file is not a driver this target can load: a damaged image, a missing import."""
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ..errors import BuildError, ToolchainError
+from ..errors import BuildCancelled, BuildError, ToolchainError
 
 #: Called with (done, total, text) while something takes long; ``total`` is 0 where unknown.
 Progress = Callable[[int, int, str], None]
@@ -138,7 +138,8 @@ def locked(
 ) -> Iterator[None]:
     """Hold the lock file ``path``; say so while another build has it.
 
-    Raises BuildError when ``cancel`` is set while waiting, or the file cannot be made.
+    Raises BuildCancelled when ``cancel`` is set while waiting, BuildError when the file cannot be
+    made.
     """
     from filelock import FileLock, Timeout
 
@@ -152,7 +153,7 @@ def locked(
                 lock.acquire(timeout=0 if cancel is None else 0.1, poll_interval=0.02)
                 break
             if cancel is not None and cancel.is_set():
-                raise BuildError("the build was stopped")
+                raise BuildCancelled(f"the build{what and ' of ' + what} was cancelled")
             if progress is not None and time.monotonic() - begin > 0.3:
                 progress(0, 0, f"waiting for another build{what and ' of ' + what}")
             time.sleep(0.03)

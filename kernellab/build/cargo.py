@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import BuildError, ToolchainError
+from ..errors import BuildCancelled, BuildError, ToolchainError
 from . import cache, image, linker_map, process, store, sysroot, workspace
 from .cache import Progress
 from .diagnostics import Diagnostic, from_compiler
+from .progress import CargoProgress
 from .project import open_project
 from .store import BuildResult
 from .toolchain import Toolchain, find_toolchain
@@ -60,7 +62,7 @@ def build(
         try:
             found = _build(crate, key, release, toolchain, progress, cancel)
         except process.Cancelled:
-            raise BuildError(f"the build of {crate.name} was stopped") from None
+            raise BuildCancelled(f"the build of {crate.name} was cancelled") from None
     sources = {path: text for path, text in crate.files.items() if path.endswith(".rs")}
     sources[crate.file_name] = crate.files[crate.file_name][crate.supplied :]
     return dataclasses.replace(found, seconds=time.perf_counter() - begin, sources=sources)
@@ -191,7 +193,7 @@ def build_folder(
                 if store.load(key, release=release) is None:
                     _finish(run, place, key)
     except process.Cancelled:
-        raise BuildError(f"the build of {project.name} was stopped") from None
+        raise BuildCancelled(f"the build of {project.name} was cancelled") from None
     found = store.load(key, release=release)
     if found is None:
         raise BuildError(f"the built driver vanished from {cache.cache_root()}")
@@ -205,7 +207,7 @@ def _finish(run: _Run, place: Path, key: str, paths: Sequence[linker_map.ItemPat
     names = linker_map.shorten(written.read_text(encoding="utf-8", errors="replace"))
     names += linker_map.paths_text(paths)
     beside = {run.pdb.name: pdb, linker_map.path_for(run.pdb).name: names.encode()}
-    store.save(key, run.name, data, beside, run.diagnostics)
+    store.save(key, run.name, data, beside, run.diagnostics, command=run.command, crates=run.crates)
 
 
 @dataclass
@@ -233,14 +235,16 @@ class _Run:
     image: Path = Path()
     pdb: Path = Path()
     fresh: bool = False
-    _done: int = 0
+    command: str = ""
+    crates: tuple[tuple[str, float], ...] = ()
+    _following: CargoProgress = field(default_factory=lambda: CargoProgress(None))
 
     def cargo(self) -> None:
         """Run Cargo until there is an image; raises BuildError, process.Cancelled."""
         ended = self._attempt(offline=True)
         missing = ended.returncode and self.wanted and not self._errors()
         if missing and _MISSING_OFFLINE.search(ended.stderr):
-            self._say(f"downloading {', '.join(self.wanted)}")
+            self._following.say(f"downloading {', '.join(self.wanted)}")
             ended = self._attempt(offline=False)
         if ended.returncode or not self.image.name:
             raise self._failure(ended.stderr)
@@ -255,20 +259,28 @@ class _Run:
         self.cargo()
 
     def _attempt(self, *, offline: bool) -> process.Completed:
-        self.diagnostics, self.fresh, self._done = [], False, 0
-        arguments: list[str | Path] = [
-            self.toolchain.cargo,
-            *("build", "--lib", "--quiet", "--message-format=json-diagnostic-rendered-ansi"),
+        self.diagnostics, self.fresh = [], False
+        self._following = CargoProgress(self.progress)
+        options = [
+            *("build", "--lib"),
             *(["--package", self.package] if self.package else []),
             *(["--offline"] if offline else []),
             *(["--release"] if self.release else []),
         ]
+        self.command = shlex.join(["cargo", *options])
         try:
             return process.run(
-                arguments, cwd=self.cwd, env=self.env, cancel=self.cancel, on_line=self._line
+                [self.toolchain.cargo, *options, "--message-format=json-diagnostic-rendered-ansi"],
+                cwd=self.cwd,
+                env=self.env,
+                cancel=self.cancel,
+                on_line=self._line,
+                on_status=self._following.status,
             )
         except OSError as error:
             raise BuildError(f"cannot run {self.toolchain.cargo}: {error.strerror}") from error
+        finally:
+            self.crates = self._following.crates
 
     def _line(self, line: str) -> None:
         try:
@@ -282,15 +294,13 @@ class _Run:
             self._message(message)
 
     def _artifact(self, message: Mapping[str, Any]) -> None:
-        self._done += 1
+        self._following.artifact(message)
         target = message.get("target", {})
         if self._own(target):
             files = [Path(name) for name in message.get("filenames", [])]
             self.image = next((f for f in files if f.suffix == ".dll"), Path())
             self.pdb = self.image.with_suffix(".pdb")
             self.fresh = bool(message.get("fresh"))
-        elif not message.get("fresh"):
-            self._say(f"compiled {target.get('name', '')}")
 
     def _message(self, message: Mapping[str, Any]) -> None:
         inner = message.get("message", {})
@@ -309,10 +319,6 @@ class _Run:
 
     def _own(self, target: Mapping[str, Any]) -> bool:
         return target.get("src_path") == str(self.source)
-
-    def _say(self, text: str) -> None:
-        if self.progress is not None:
-            self.progress(self._done, 0, text)
 
     def _errors(self) -> list[Diagnostic]:
         return [each for each in self.diagnostics if each.level == "error"]

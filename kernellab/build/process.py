@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -39,6 +41,7 @@ def run(
     timeout: float | None = None,
     cancel: threading.Event | None = None,
     on_line: Callable[[str], None] | None = None,
+    on_status: Callable[[str], bool] | None = None,
     grace: float = 0,
     stdin: Path | None = None,
 ) -> Completed:
@@ -48,7 +51,9 @@ def run(
     ``cancel`` or ``timeout`` seconds kill it together with its children before this returns.
     Should this Python be killed, they end as well. With ``grace`` the program is interrupted
     first, gets so many seconds to end by itself, and outlives a killed Python: what a package
-    manager needs. ``on_line`` gets each line of standard output as it comes.
+    manager needs. ``on_line`` gets each line of standard output as it comes, ``on_status`` each
+    of standard error, also one that a carriage return ends (a progress bar); those it returns
+    True for are not part of what the program wrote.
 
     Raises OSError (cannot be started), subprocess.TimeoutExpired, Cancelled.
     """
@@ -77,6 +82,8 @@ def run(
             if line is None:
                 open_streams -= 1
                 continue
+            if index and on_status is not None and on_status(line.rstrip("\n")):
+                continue
             texts[index].append(line)
             if index == 0 and on_line is not None:
                 on_line(line)
@@ -91,8 +98,8 @@ def _started(
     env: Mapping[str, str] | None,
     grace: float,
     stdin: Path | None,
-) -> Iterator[subprocess.Popen[str]]:
-    started: list[subprocess.Popen[str]] = []
+) -> Iterator[subprocess.Popen[bytes]]:
+    started: list[subprocess.Popen[bytes]] = []
     watches: list[subprocess.Popen[bytes] | None] = []
     failed: list[OSError] = []
     abandoned = False
@@ -137,7 +144,7 @@ def _started(
 
 def _popen(
     words: list[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: Path | None
-) -> subprocess.Popen[str]:
+) -> subprocess.Popen[bytes]:
     with contextlib.ExitStack() as opened:
         return subprocess.Popen(
             words,
@@ -146,8 +153,6 @@ def _popen(
             stdin=subprocess.DEVNULL if stdin is None else opened.enter_context(stdin.open("rb")),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
@@ -181,23 +186,43 @@ def _dismiss(watch: subprocess.Popen[bytes] | None) -> None:
         watch.communicate(b"\n")
 
 
-def _read(index: int, stream: IO[str], lines: queue.SimpleQueue[tuple[int, str | None]]) -> None:
+_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
+
+
+def _read(index: int, stream: IO[bytes], lines: queue.SimpleQueue[tuple[int, str | None]]) -> None:
+    """Each line as soon as it has ended, by whatever newline; it is given with ``\\n``."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    parts: list[str] = []  # of the line that has not ended yet
+    returned = False  # the last line ended with a carriage return, whose newline may follow
+    read = getattr(stream, "read1", stream.read)
     try:
-        for line in stream:
-            lines.put((index, line))
+        while data := read(1 << 16):
+            text = decoder.decode(data)
+            if returned and text:
+                text = text.removeprefix("\n")
+                returned = False
+            at = 0
+            for match in _LINE.finditer(text):
+                lines.put((index, "".join(parts) + match[0].rstrip("\r\n") + "\n"))
+                parts.clear()
+                at = match.end()
+                returned = at == len(text) and match[0].endswith("\r")
+            parts.append(text[at:])
     except (OSError, ValueError):
         pass
+    if rest := "".join(parts) + decoder.decode(b"", final=True):
+        lines.put((index, rest))
     lines.put((index, None))
 
 
-def _wait_for_end(process: subprocess.Popen[str], grace: float) -> None:
+def _wait_for_end(process: subprocess.Popen[bytes], grace: float) -> None:
     if grace and os.name == "posix":
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace)
 
 
-def _kill_tree(process: subprocess.Popen[str]) -> None:
+def _kill_tree(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is not None:
         return
     if os.name == "posix":

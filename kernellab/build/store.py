@@ -26,7 +26,9 @@ class BuildResult:
 
     ``sys`` and ``pdb`` lie in the cache folder: copy what is to stay. ``size`` is in bytes,
     ``sha256`` the image's in hexadecimal. ``diagnostics`` are the warnings, also when
-    ``cached`` says that an earlier build was used. ``seconds`` is the time this call took.
+    ``cached`` says that an earlier build was used. ``seconds`` is the time this call took;
+    ``command`` and ``crates`` are of the build that made it: what was run, and the crates with
+    the seconds that each took (0 where it was there).
     """
 
     name: str
@@ -38,6 +40,8 @@ class BuildResult:
     cached: bool
     seconds: float
     release: bool
+    command: str = ""
+    crates: tuple[tuple[str, float], ...] = ()
     #: The driver's own source by the names that messages have for it.
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -67,6 +71,8 @@ def load(key: str, *, release: bool) -> BuildResult | None:
             cached=True,
             seconds=0.0,
             release=release,
+            command=str(saved.get("command", "")),
+            crates=tuple((str(name), float(took)) for name, took in saved.get("crates", ())),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -81,6 +87,9 @@ def save(
     image: bytes,
     beside: Mapping[str, bytes],
     diagnostics: Sequence[Diagnostic],
+    *,
+    command: str = "",
+    crates: Sequence[tuple[str, float]] = (),
 ) -> None:
     """Store a driver and the files ``beside`` it, its PDB first; raises OSError."""
     place = _place(key)
@@ -97,6 +106,8 @@ def save(
             "size": len(image),
             "sha256": hashlib.sha256(image).hexdigest(),
             "diagnostics": [fields(each) for each in diagnostics],
+            "command": command,
+            "crates": [list(each) for each in crates],
         }
         (folder / _RESULT).write_text(json.dumps(saved), encoding="utf-8")
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from . import cache
+from . import cache, progress
 from .toolchain import TARGET, Toolchain
 
 _READY: Final = ".ready"
@@ -219,6 +219,7 @@ def environment(
     env["CARGO_BUILD_TARGET"] = TARGET
     env["RUSTC"] = str(toolchain.rustc)
     env["CARGO_TERM_COLOR"] = "never"
+    env.update(progress.ENVIRONMENT)
     env["CARGO_HTTP_TIMEOUT"] = "15"
     env["CARGO_NET_RETRY"] = "1"
     return env

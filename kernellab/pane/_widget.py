@@ -23,6 +23,7 @@ _MODULES: Final = (
     "rows.js",
     "log.js",
     "tabs.js",
+    "progress.js",
     "view.js",
 )
 

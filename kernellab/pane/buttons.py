@@ -12,6 +12,9 @@ from .text import one_line
 _ALIVE: Final = ("running",)
 _COMING: Final = ("", "building", "loading", "unloading", "reloading", "compiling")
 
+#: The state that Cancel ends.
+_CANCELLED: Final = "building"
+
 #: Characters of a press's own mark that are kept and sent back.
 _MARK: Final = 40
 
@@ -54,6 +57,9 @@ class Buttons:
             reasons["unload"] = "it is pending" if pending else "the driver is not running"
         if not blocked and not loaded:
             reasons["reload"] = "nothing was loaded"
+        if "cancel" in reasons:  # what is being built does not mind what else goes on
+            building = state == _CANCELLED and not self.retired
+            reasons["cancel"] = "" if building else "nothing is being built"
         for name, action in self._actions.items():
             if action is None:
                 reasons[name] = "not available here"

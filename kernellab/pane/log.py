@@ -17,6 +17,7 @@ from ..protocol import BugcheckEvent, ErrorEvent, Event, Violation
 from .bugcheck import render_bugcheck
 from .buttons import Buttons
 from .feed import Feed
+from .progress import Progress
 from .reports import render_diagnostics, render_stop, render_violations
 from .rows import Rows
 from .static_view import MAX_HTML, MAX_TEXT, Finished, render_html, render_text
@@ -46,9 +47,9 @@ MOST_VIOLATIONS: Final = 200
 class LogPane:
     """A pane for one driver's log. Every method may be called from any thread.
 
-    ``on_unload`` and ``on_reload`` are called, each in a thread of its own, when the user
-    presses the button; what they raise is shown in the pane. ``source`` is the user's
-    own, for the lines shown with a bug check.
+    ``on_unload``, ``on_reload`` and ``on_cancel`` (of a build) are called, each in a thread of its
+    own, when the user presses the button; what they raise is shown in the pane. ``source`` is the
+    user's own, for the lines shown with a bug check.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class LogPane:
         *,
         on_unload: Callable[[], object] | None = None,
         on_reload: Callable[[], object] | None = None,
+        on_cancel: Callable[[], object] | None = None,
         source: Source = None,
     ) -> None:
         self.title = one_line(title)
@@ -74,7 +76,10 @@ class LogPane:
         self._stop: ErrorEvent | None = None
         self._feed = Feed(self, self._work)
         self._tabs = Tabs()
+        self._progress = Progress()
         actions = {"unload": on_unload, "reload": on_reload}
+        if on_cancel is not None:
+            actions["cancel"] = on_cancel
         self._buttons = Buttons(actions, self._work, self._feed.changed)
 
     # -- what the lab says ----------------------------------------------------------------------
@@ -98,6 +103,7 @@ class LogPane:
         """The driver's state: building, loading, running, unloaded, failed, bug check, …"""
         with self._work:
             self._state, self._detail = one_line(state), one_line(detail)
+            self._progress.entered(self._state)
             self._loaded |= state in ("loading", "running")
             panels = False
             if state == "loading":
@@ -107,9 +113,13 @@ class LogPane:
                 self._buttons.note, self._last_prints = "", []
             self._feed.changed(panels=panels)
 
-    def set_progress(self, done: int, total: int, what: str) -> None:
-        """The build goes on: ``compiling hello (2 of 4)``; ``total`` is 0 where not known."""
-        self.set_state("building", f"{what} ({done} of {total})" if total else what)
+    def set_progress(self, done: int, total: int, what: str, state: str = "building") -> None:
+        """It goes on: ``compiling hello``, 2 of 4; ``total`` is 0 where not known."""
+        with self._work:
+            if self._state != state:
+                self.set_state(state)
+            self._progress.step(done, total, what)
+            self._feed.changed()
 
     def set_timings(self, timings: Mapping[str, float] | None = None, **more: float) -> None:
         """Seconds by name, shown as ``build 0.31 s · load 4 ms · first line 6 ms``."""
@@ -245,6 +255,7 @@ class LogPane:
             "busy": buttons.busy,
             "waiting": buttons.waiting,
             "heard": buttons.heard,
+            "progress": self._progress.head(),
             "reasons": buttons.reasons(self._state, loaded=self._loaded),
             "total": self._rows.total,
             "dropped": self._rows.dropped,

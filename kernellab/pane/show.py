@@ -28,16 +28,18 @@ def new_pane(
     title: str,
     *,
     rich: bool = True,
-    on_unload: Callable[[], object] | None = None,
-    on_reload: Callable[[], object] | None = None,
     source: Source = None,
+    **actions: Callable[[], object] | None,
 ) -> LogPane | TextPane:
-    """A pane for this front end: a widget where ``rich``, else lines in the terminal."""
+    """A pane for this front end: a widget where ``rich``, else lines in the terminal.
+
+    ``actions`` are ``on_unload``, ``on_reload``, ``on_cancel``: what the buttons do.
+    """
     if not rich:
-        return TextPane(title, on_unload=on_unload, on_reload=on_reload, source=source)
+        return TextPane(title, source=source)
     from .log import LogPane
 
-    return LogPane(title, on_unload=on_unload, on_reload=on_reload, source=source)
+    return LogPane(title, source=source, **actions)
 
 
 class Shown:

@@ -47,6 +47,7 @@ class TextPane:
         *,
         on_unload: Callable[[], object] | None = None,
         on_reload: Callable[[], object] | None = None,
+        on_cancel: Callable[[], object] | None = None,
         source: Source = None,
         write: Callable[[str], object] | None = None,
     ) -> None:
@@ -89,7 +90,7 @@ class TextPane:
             if state not in ("running", "bug check"):
                 self._say_state(state, "" if state in _EXPLAINED else detail)
 
-    def set_progress(self, done: int, total: int, what: str) -> None:
+    def set_progress(self, done: int, total: int, what: str, state: str = "building") -> None:
         """Nothing: a terminal's log stays short."""
 
     def set_timings(self, timings: Mapping[str, float] | None = None, **more: float) -> None:

@@ -309,7 +309,7 @@ def test_warm_builds_the_framework(
 ) -> None:
     said: list[str] = []
     warm(crate_of(), progress=lambda done, total, what: said.append(what))
-    assert "compiled windows_kernel_rs" in said
+    assert any("compiling" in each and "windows-kernel-rs" in each for each in said)
     place = workspace.place_for(crate_of(), toolchain)
     assert (place / "target").is_dir()
     # A stored driver is no sign of a compiled framework.

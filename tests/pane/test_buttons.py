@@ -116,3 +116,26 @@ def test_a_retired_pane_does_nothing(front_ends: list[FrontEnd]) -> None:
 
 def test_without_an_action_there_is_none() -> None:
     assert set(LogPane("hello").head()["reasons"].values()) == {"not available here"}
+
+
+def test_cancel_acts_while_it_builds_and_says_how_far_it_is(front_ends: list[FrontEnd]) -> None:
+    cancelled = threading.Event()
+    pane = LogPane("hello", on_cancel=cancelled.set)
+    pane.attach()
+    front = front_ends[-1]
+    pane.set_state("building")
+    pane.set_progress(2, 7, "compiling <b>syn</b>")
+    until(lambda: (front.state["head"]["progress"] or {}).get("total") == 7)
+    head = front.state["head"]
+    assert head["progress"]["done"] == 2 and head["progress"]["what"] == "compiling <b>syn</b>"
+    assert head["progress"]["seconds"] >= 0 and head["reasons"]["cancel"] == ""
+    front.say(type="cancel", mark="press 1")
+    assert cancelled.wait(30)
+    pane.set_state("interrupted", "the build was stopped")
+    until(lambda: front.state["head"]["state"] == "interrupted")
+    assert front.state["head"]["progress"] is None
+    assert front.state["head"]["reasons"]["cancel"] == "nothing is being built"
+    cancelled.clear()
+    front.say(type="cancel", mark="press 2")
+    until(lambda: front.state["head"]["heard"] == "press 2")
+    assert not cancelled.is_set()

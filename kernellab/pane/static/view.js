@@ -1,11 +1,15 @@
 // The pane: head line, panels, and the log with further tabs. Talks with kernellab/pane/log.py.
 import { adopt, element } from "./text.js";
 import { LogView } from "./log.js";
+import { ProgressRow } from "./progress.js";
 import { TabBar } from "./tabs.js";
 
 const STATES = {
   building: ["◌", "busy"],
   loading: ["◌", "busy"],
+  testing: ["◌", "busy"],
+  tested: ["■", "good"],
+  cancelling: ["◌", "busy"],
   running: ["▶", "good"],
   built: ["■", ""],
   "unload pending": ["◌", "busy"],
@@ -20,6 +24,7 @@ const STATES = {
 const ANNOUNCE = 1500;
 const ANSWER = 600;
 const NOT_HEARD = "the kernel is busy: this follows when the running cell has ended";
+const NO_CANCEL = "this front end hands it over when the cell has ended: press the notebook's own ■ instead";
 const NOT_LIVE = "no kernel behind this pane: run the cell again";
 
 class Pane {
@@ -50,6 +55,7 @@ class Pane {
     const head = element("div", { class: "head" }, this.badge, this.title, this.timings,
       this.unload, this.reload, this.detail);
     this.panelBox = element("div", { class: "panels" });
+    this.progress = new ProgressRow(() => this.press({ type: "cancel" }));
     this.log = new LogView({
       send: (content) => this.send(content),
       changed: () => this.announce(),
@@ -60,7 +66,7 @@ class Pane {
     this.root = element("section", {
       class: "kernellab-log", "data-lm-suppress-shortcuts": "true",
       onkeydown: (e) => this.key(e),
-    }, head, this.panelBox, this.tabs.el, this.tabs.panels, this.note, this.status);
+    }, head, this.progress.el, this.panelBox, this.tabs.el, this.tabs.panels, this.note, this.status);
     el.append(this.root);
     // While this is in the page, its static form need not be (kernellab/pane/show.py).
     this.hider = element("style");
@@ -103,6 +109,7 @@ class Pane {
 
   dispose() {
     this.log.dispose();
+    this.progress.dispose();
     this.tabs.dispose();
     this.hider.remove();
     for (const timer of [this.statusTimer, this.pressTimer]) clearTimeout(timer);
@@ -145,14 +152,17 @@ class Pane {
       this.pressed = "";
       this.unheard = false;
     }
-    const waiting = this.unheard ? NOT_HEARD : head.waiting || "";
-    const state = waiting ? "waiting" : head.busy ? `${head.busy}ing` : head.state || "";
+    const pressed = this.pressed.split(" ")[0];
+    const cancels = this.unheard && pressed === "cancel";
+    const waiting = this.unheard ? (cancels ? NO_CANCEL : NOT_HEARD) : head.waiting || "";
+    const busy = head.busy === "cancel" ? "cancelling" : `${head.busy}ing`;
+    const state = waiting ? "waiting" : head.busy ? busy : head.state || "";
     const [mark, tone] = STATES[state] ?? ["◌", head.busy ? "busy" : ""];
     this.badge.className = `badge ${tone}`;
     this.badge.replaceChildren(element("span", { class: "mark", "aria-hidden": "true", text: mark }),
       state);
     this.title.textContent = head.title ?? "";
-    const what = this.unheard ? this.pressed.split(" ")[0] : head.busy;
+    const what = this.unheard ? pressed : head.busy;
     this.detail.textContent = waiting ? `${what}: ${waiting}` : head.detail ?? "";
     this.timings.textContent = head.timings ?? "";
     this.root.setAttribute("aria-label", `Driver ${head.title ?? ""}: ${state}`);
@@ -163,6 +173,9 @@ class Pane {
       button.setAttribute("aria-disabled", String(Boolean(reason)));
       button.title = reason || `${button.textContent} the driver`;
     }
+    const uncancelled = this.unheard ? NOT_HEARD : head.reasons?.cancel ?? "";
+    const building = head.state === "building";
+    this.progress.update(state, this.live ? head.progress : null, building ? uncancelled : null);
     this.note.textContent = head.note ?? "";
     this.note.hidden = !head.note;
     const escaped = CSS.escape(head.pane ?? "");
