@@ -310,7 +310,7 @@ class Target(Hardware, System, Traces):
             session.close()
             words = endpoint.last_words()
             raise TargetLost(f"the target {self.name!r} did not start: {words or error}") from error
-        version = hello.get("protocol")
+        version, self.features = hello.get("protocol"), frozenset(hello.get("features", ()))
         if version != protocol.VERSION:
             self.close()
             raise TargetLost(f"the target {self.name!r} speaks protocol {version!r}, not 1")

@@ -55,6 +55,7 @@ command        fields                                          reply
 ``exit_thread`` ``thread timeout``
 ``open_process`` ``pid access timeout``                        ``access`` (what is granted)
 ``status``                                                     ``state drivers devices …``
+``inspect``    ``driver most``  (looks only; also when stopped)  ``devices handles irps …``
 ``interrupt``  (answered at once, whatever else is running)
 ``sleep``      ``seconds timeout``  (time of the machine)
 ``error_log``                                                  ``entries``
@@ -75,8 +76,8 @@ returned, with the number of the ``request`` and whether it is ``done``.
 number of guest instructions. ``verifier`` is ``"on"``, ``"off"``, or says of rules by name
 whether they are on, such as ``{"leak-pool": false}``: for one driver, or for the whole machine.
 After a bug check, a time-out or an interrupt inside driver code the machine is *stopped*:
-everything but ``hello status dump get restore trace reboot shutdown interrupt`` fails with kind
-``stopped`` until ``reboot``, or a ``restore``.
+everything but ``hello status inspect dump get restore trace reboot shutdown interrupt`` fails with
+kind ``stopped`` until ``reboot``, or a ``restore``.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ COMMANDS: Final = frozenset(
         "error_log device wmi fire key_read key_create key_delete value_set value_delete "
         "file_read file_write file_delete file_list "
         "spawn processes exit_process load_image start_thread exit_thread open_process "
-        "status interrupt reboot shutdown"
+        "status inspect interrupt reboot shutdown"
     ).split()
 )
 

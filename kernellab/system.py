@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .errors import NtStatusError
+from .errors import NtStatusError, Unsupported
 from .session import reply_bytes
 
 _SZ, _EXPAND_SZ, _BINARY, _DWORD, _MULTI_SZ, _QWORD = 1, 2, 3, 4, 7, 11
@@ -279,11 +279,24 @@ class Process:
 
 
 class System:
-    """What of a target's API is about its registry and its programs."""
+    """What of a target's API is about its registry, its programs, and what drivers have on it."""
+
+    #: What its endpoint can do besides the ordinary, by name: ``inspect`` say.
+    features: frozenset[str] = frozenset()
 
     def call(self, command: str, *, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
         """One request of the protocol."""
         raise NotImplementedError
+
+    def inspect(self, driver: str, *, most: int = 200) -> dict[str, Any]:
+        """What a driver has on the machine, as the target says it; it changes nothing there.
+
+        ``driver.info()`` has the same as typed rows. Also after a bug check. Raises Unsupported
+        where the target does not tell.
+        """
+        if "inspect" not in self.features:
+            raise Unsupported("this target does not tell what a driver has on the machine")
+        return self.call("inspect", driver=driver, most=most)
 
     @property
     def registry(self) -> Registry:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from .fields import Usage, integer, raw, size, text
-from .kernel import cm_client, fs_client, programs
+from .kernel import cm_client, fs_client, inspection, programs
 from .kernel.kernel import Kernel
 from .kernel.thread import Thread
+
+#: Rows of a list that ``inspect`` answers: unless asked otherwise, and at most.
+_ROWS: Final = 200
+_MOST_ROWS: Final = 2000
 
 Request = dict[str, Any]
 #: Runs an activity on the client's thread, within the request's limits.
@@ -43,6 +47,7 @@ class SystemCommands:
             "file_list": self._file_list,
             "spawn": self._spawn,
             "processes": self._processes,
+            "inspect": self._inspect,
             "exit_process": self._exit_process,
             "load_image": self._load_image,
             "start_thread": self._start_thread,
@@ -116,6 +121,12 @@ class SystemCommands:
 
     def _processes(self, _: Request) -> Request:
         return {"processes": [programs.describe(p) for p in self._kernel().ps.processes.values()]}
+
+    def _inspect(self, request: Request) -> Request:
+        most = integer(request, "most", _ROWS)
+        if not 0 <= most <= _MOST_ROWS:
+            raise Usage(f"'most' has to be from 0 to {_MOST_ROWS}")
+        return inspection.driver_state(self._kernel(), text(request, "driver"), most)
 
     def _exit_process(self, request: Request) -> Request:
         k = self._kernel()

@@ -50,7 +50,9 @@ from .output import Output
 from .trace_commands import TraceCommands
 
 #: What a machine that has stopped still answers.
-_WHEN_STOPPED: Final = frozenset("hello status dump get restore trace reboot shutdown".split())
+_WHEN_STOPPED: Final = frozenset(
+    "hello status inspect dump get restore trace reboot shutdown".split()
+)
 _DUMP_FILE: Final = "MEMORY.DMP"
 _DEFAULT_TIMEOUT: Final = 10.0
 
@@ -260,7 +262,7 @@ class Endpoint:
     # -- commands -----------------------------------------------------------------------------
 
     def _hello(self, _: dict[str, Any]) -> dict[str, Any]:
-        features = ["ioctl", "budget", "violations", "interrupt", "async", "trace"]
+        features = ["ioctl", "budget", "violations", "interrupt", "async", "inspect", "trace"]
         return {
             "protocol": protocol.VERSION,
             "endpoint": "sim",

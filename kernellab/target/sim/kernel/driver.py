@@ -104,6 +104,8 @@ def load(k: Kernel, name: str, data: bytes) -> LoadedDriver:
             k.cpu.special.watch(first, bytes(mapped[section.rva :][: section.virtual_size]))
     module = ModuleImage.from_pe(name, base, image)
     k.modules.append(module)
+    if k.pool.use is not None:
+        k.pool.use.forget(name)
     driver = LoadedDriver(name, base, pages * PAGE, base + image.entry_point, module)
     names = {symbol.name for group in image.imports for symbol in group.symbols}
     driver.knows_limit = not names.isdisjoint(_LIMITS)

@@ -114,7 +114,7 @@ class CallDriver:
         major = location["MajorFunction"]
         routine = k.memory.u64(target["DriverObject"] + _TABLE + 8 * min(major, 0x1B))
         if record is not None:
-            record.device, record.major = device, major
+            record.device, record.major, record.since = device, major, k.now
             record.holder = k.driver_at(routine)
             record.sent = record.sent or current
             record.marked.pop(current, None)
@@ -176,7 +176,7 @@ class CompleteRequest:
         if status == const("STATUS_PENDING"):
             k.tell("irp-completed-pending", address)
         if record is not None:
-            record.context = k.flow.keep()
+            record.context, record.status = k.flow.keep(), status
             k.tell("irp-completed", record, status, irp["CancelRoutine"])
 
     def advance(self) -> Call | None:

@@ -71,6 +71,9 @@ class Irp:
     #: The stack location that it was sent to first, while a driver has it.
     sent: int = 0
     completed: bool = False
+    #: When it was made or sent last, units since boot; its status when it was completed.
+    since: int = 0
+    status: int = 0
     freed: bool = False
     cancelled: bool = False
     #: By stack location: whether the driver there had marked it pending when it was completed.
@@ -93,6 +96,14 @@ class PastIrp:
 
     completed: bool
     context: Any
+    #: As in :class:`Irp`, and when it went.
+    holder: str = ""
+    owner: str = ""
+    device: int = 0
+    major: int = 0
+    thread: int = 0
+    status: int = 0
+    ended: int = 0
 
 
 class Irps:
@@ -108,10 +119,14 @@ class Irps:
         self.live[irp.address] = irp
         return irp
 
-    def forget(self, irp: Irp) -> None:
+    def forget(self, irp: Irp, now: int) -> None:
         """Its memory goes away; what it was is remembered for a while."""
         self.live.pop(irp.address, None)
-        self.gone.remember(irp.address, PastIrp(irp.completed, irp.context), _KEPT)
+        past = PastIrp(
+            *(irp.completed, irp.context, irp.holder, irp.owner, irp.device, irp.major),
+            *(irp.thread, irp.status, now),
+        )
+        self.gone.remember(irp.address, past, _KEPT)
 
 
 def irp_size(stack_size: int) -> int:
@@ -146,7 +161,7 @@ def allocate(k: Kernel, stack_size: int, origin: Origin, owner: str = "") -> Irp
     if owner:
         tell_allocated(k, address)
     initialize(k, address, size, stack_size)
-    record = k.irps.add(Irp(address, origin, owner))
+    record = k.irps.add(Irp(address, origin, owner, since=k.now))
     k.tell("irp-made", record)
     return record
 
@@ -165,7 +180,7 @@ def current_location(k: Kernel, irp: Struct) -> Struct:
 def release(k: Kernel, record: Irp) -> None:
     """Give an IRP's memory back: any later touch faults."""
     record.freed = True
-    k.irps.forget(record)
+    k.irps.forget(record, k.now)
     allocation = k.pool.live.get(record.address)
     if allocation is not None and record.origin is not Origin.INITIALIZED:
         k.pool.free(allocation)

@@ -104,7 +104,7 @@ class Kernel:
         #: What happens inside, for whoever listens: the verifier, a trace.
         self.bus = Bus()
         self.tell = self.bus.tell
-        self.pool = Pool(self.memory, pool_guard, seed)
+        self.pool = Pool(self.memory, pool_guard, seed, self)
         self.mdl = MdlManager(self)
         self.paging = DriverPaging(self)
         self.physical = PhysicalMemoryManager(self, device_memory or {}, ports or {})

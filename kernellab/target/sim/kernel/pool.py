@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from ..machine.memory import PAGE, Memory, OutOfMemory
 from ..machine.veil import PAGED_START
 from .execution import Context
+from .pool_use import PoolUse
 from .records import Records
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ def tell_allocated(k: Kernel, address: int) -> None:
 class Pool:
     """Both pools. Addresses are never used twice."""
 
-    def __init__(self, memory: Memory, guard: str = "after", seed: int = 0) -> None:
+    def __init__(
+        self, memory: Memory, guard: str = "after", seed: int = 0, k: Kernel | None = None
+    ) -> None:
         self._memory = memory
         self._guard = guard
         #: What memory is filled with now.
@@ -98,6 +101,8 @@ class Pool:
         self._random = random.Random(seed)  # noqa: S311 - which side is guarded, not a secret
         self._next = {False: NONPAGED_START, True: PAGED_START}
         self.live: Records[Allocation] = Records()
+        #: What drivers use, counted; None for a pool without a machine.
+        self.use = PoolUse(k) if k is not None else None
         #: The last allocations that were freed: to say what a stale pointer once was.
         self.freed: Records[Allocation] = Records()
         #: Where live allocations were made, and where the last freed ones were made and freed, as
@@ -144,9 +149,11 @@ class Pool:
         if slack:
             memory.write_physical(frames[-1] + PAGE - slack, _pattern(slack))
         address = first + front
-        self.live[address] = Allocation(
+        allocation = self.live[address] = Allocation(
             address, size, tag, paged, owner, first, pages, zero, execute, bool(guard)
         )
+        if owner and self.use is not None:
+            self.use.allocated(allocation)
         return address
 
     def change_fill(self) -> None:
@@ -186,6 +193,8 @@ class Pool:
         """Take a live allocation's pages away."""
         address = allocation.address
         del self.live[address]
+        if allocation.owner and self.use is not None:
+            self.use.freed(allocation)
         self._memory.unmap(allocation.first, allocation.pages)
         self.freed.remember(address, allocation, _REMEMBERED)
         if address in self._stacks:  # the kernel itself frees it

@@ -28,6 +28,7 @@ from .driver import NtFailure
 from .events import Bus
 from .execution import Call, Context, Flow, Wait
 from .pool import Allocation
+from .pool_use import TagUse
 from .records import Records
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _copy_of_random(original: random.Random) -> random.Random:
 _COPIED: Final[dict[type, Callable[[Any], Any]]] = {
     Records: Records,
     random.Random: _copy_of_random,
+    TagUse: TagUse.copy,
 }
 #: Attributes of the kernel that are the same for a machine's whole life.
 _FIXED: Final = frozenset(
