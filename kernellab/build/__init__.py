@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cargo import build, build_folder, chosen_versions, warm
+    from .cargo import build, build_folder, chosen_versions, expand, warm
     from .diagnostics import Diagnostic, Suggestion
     from .doctor import Check, diagnose
     from .install import setup
@@ -27,6 +27,7 @@ __all__ = [
     "chosen_versions",
     "copied_folder",
     "diagnose",
+    "expand",
     "find_toolchain",
     "setup",
     "warm",
@@ -43,6 +44,7 @@ _HOMES = {
     "chosen_versions": "cargo",
     "copied_folder": "project",
     "diagnose": "doctor",
+    "expand": "cargo",
     "find_toolchain": "toolchain",
     "setup": "install",
     "warm": "cargo",

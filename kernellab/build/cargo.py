@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -115,20 +116,7 @@ def _build(
         found = store.load(key, release=release)
         if found is not None:
             return found  # another build of the same made it while this one waited
-        run = _Run(
-            name=crate.name,
-            cwd=place,
-            env=workspace.environment(place, toolchain),
-            source=place / crate.file_name,
-            shown=crate.file_name,
-            release=release,
-            toolchain=toolchain,
-            supplied=crate.supplied,
-            modules=frozenset(crate.files) - {"Cargo.toml", crate.file_name},
-            wanted=tuple(crate.dependencies),
-            progress=progress,
-            cancel=cancel,
-        )
+        run = _run_for(crate, release, toolchain, progress, cancel)
         with cache.trouble():
             workspace.prepare(place, crate)
         run.cargo()
@@ -148,6 +136,69 @@ def _build(
     if found is None:
         raise BuildError(f"the built driver vanished from {cache.cache_root()}")
     return dataclasses.replace(found, cached=False)
+
+
+def _run_for(
+    crate: CrateLike,
+    release: bool,
+    toolchain: Toolchain,
+    progress: Progress | None,
+    cancel: threading.Event | None,
+) -> _Run:
+    place = workspace.place_for(crate, toolchain)
+    return _Run(
+        name=crate.name,
+        cwd=place,
+        env=workspace.environment(place, toolchain),
+        source=place / crate.file_name,
+        shown=crate.file_name,
+        release=release,
+        toolchain=toolchain,
+        supplied=crate.supplied,
+        modules=frozenset(crate.files) - {"Cargo.toml", crate.file_name},
+        wanted=tuple(crate.dependencies),
+        progress=progress,
+        cancel=cancel,
+    )
+
+
+def expand(
+    crate: CrateLike,
+    *,
+    toolchain: Toolchain | None = None,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> str:
+    """The source of ``crate`` with its macros expanded, its modules inside, as rustc prints it.
+
+    A stable rustc has that (The rustc book, "unpretty") for a crate that RUSTC_BOOTSTRAP names:
+    here the driver's own, for this one run, and nothing is kept of it. Errors as for :func:`build`.
+    """
+    toolchain = toolchain or find_toolchain()
+    sysroot.ensure(toolchain, progress=progress, cancel=cancel)
+    place = workspace.place_for(crate, toolchain)
+    lock = workspace.lock_of(place)
+    with (
+        cache.locked(lock, progress=progress, what=crate.name, cancel=cancel),
+        tempfile.TemporaryDirectory(prefix="kernellab-expand-") as folder,
+    ):
+        written = Path(folder) / "expanded.rs"  # with its .d, which nobody needs
+        run = _run_for(crate, False, toolchain, progress, cancel)
+        run.env = {**run.env, "RUSTC_BOOTSTRAP": crate.name.replace("-", "_")}
+        run.extra = ("-Zunpretty=expanded", "-o", str(written))
+        with cache.trouble():
+            workspace.prepare(place, crate)
+        try:
+            run.cargo()
+        except process.Cancelled:
+            raise BuildError(f"the expansion of {crate.name} was stopped") from None
+        except BuildError as error:
+            # What rustc warns of here is the way that it was called.
+            errors = [each for each in error.diagnostics if each.level == "error"]
+            raise BuildError(str(error).replace("built", "expanded", 1), errors) from None
+        with cache.trouble():
+            workspace.keep_lock(place, crate)
+            return written.read_text(encoding="utf-8")
 
 
 def build_folder(
@@ -215,7 +266,8 @@ class _Run:
     """One run of Cargo and what came out of it.
 
     ``source`` is the driver's own root source file, ``shown`` what messages call it;
-    ``modules`` its further files; ``wanted`` the registry crates that may have to be downloaded.
+    ``modules`` its further files; ``wanted`` the registry crates that may have to be downloaded;
+    ``extra`` what rustc is told for the driver's own crate alone.
     """
 
     name: str
@@ -229,6 +281,7 @@ class _Run:
     modules: frozenset[str] = frozenset()
     wanted: tuple[str, ...] = ()
     package: str = ""
+    extra: tuple[str, ...] = ()
     progress: Progress | None = None
     cancel: threading.Event | None = None
     diagnostics: list[Diagnostic] = field(default_factory=list)
@@ -246,7 +299,7 @@ class _Run:
         if missing and _MISSING_OFFLINE.search(ended.stderr):
             self._following.say(f"downloading {', '.join(self.wanted)}")
             ended = self._attempt(offline=False)
-        if ended.returncode or not self.image.name:
+        if ended.returncode or not (self.image.name or self.extra):
             raise self._failure(ended.stderr)
 
     def again(self) -> None:
@@ -262,15 +315,17 @@ class _Run:
         self.diagnostics, self.fresh = [], False
         self._following = CargoProgress(self.progress)
         options = [
-            *("build", "--lib"),
+            *("rustc" if self.extra else "build", "--lib"),
             *(["--package", self.package] if self.package else []),
             *(["--offline"] if offline else []),
             *(["--release"] if self.release else []),
         ]
+        messages = ["--message-format=json-diagnostic-rendered-ansi"]
+        extra = ["--", *self.extra] if self.extra else []
         self.command = shlex.join(["cargo", *options])
         try:
             return process.run(
-                [self.toolchain.cargo, *options, "--message-format=json-diagnostic-rendered-ansi"],
+                [self.toolchain.cargo, *options, *messages, *extra],
                 cwd=self.cwd,
                 env=self.env,
                 cancel=self.cancel,
@@ -299,7 +354,7 @@ class _Run:
         if self._own(target):
             files = [Path(name) for name in message.get("filenames", [])]
             self.image = next((f for f in files if f.suffix == ".dll"), Path())
-            self.pdb = self.image.with_suffix(".pdb")
+            self.pdb = self.image.with_suffix(".pdb") if self.image.name else Path()
             self.fresh = bool(message.get("fresh"))
 
     def _message(self, message: Mapping[str, Any]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.display import display
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
+#: Called with (done, total, what); total is 0 where it is not known.
+Progress = Callable[[int, int, str], None]
+
+
 class Commands(Protocol):
     """What the magics do: :class:`kernellab.editing.commands.Commands`."""
 
@@ -28,6 +36,8 @@ class Commands(Protocol):
     def format(self, name: str, path: str, raw: Callable[[str], str]) -> Sequence[Any]: ...
     def reformat(self, source: CellSource, magic: str, path: str, cell: str) -> Any: ...
     def explain(self, codes: Sequence[str]) -> Sequence[object]: ...
+    def expand(self, name: str, item: str, progress: Progress) -> object: ...
+    def functions(self, name: str) -> list[str]: ...
     def compiler_version(self) -> str: ...
     def messages(self, error: BuildError) -> object: ...
 
@@ -64,6 +74,16 @@ def rustc_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def expand_parser() -> argparse.ArgumentParser:
+    """The parser for the line of ``%expand``."""
+    parser = _parser("expand")
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="the driver (the last)")
+    parser.add_argument(
+        "item", metavar="ITEM", nargs="?", default="", help="a function, type or module of it only"
+    )
+    return parser
+
+
 _FORMAT = """Format a driver's cell, and its further files, with rustfmt.
 
 Shows what changes. Where the front end has kernellab's extension the cells are replaced, and
@@ -76,6 +96,15 @@ _RUSTC = """Show what rustc says of an error code.
 
     %rustc --explain E0502     (or: %rustc E0502)
     %rustc --explain           the codes of the last build that failed
+
+"""
+_EXPAND = """Show a driver's cell with its macros expanded, as the compiler sees it.
+
+    %expand hello                  the whole cell, its further files inside
+    %expand hello Module::init     one function, type (with its impl blocks) or module
+
+The text is rustc's (-Zunpretty=expanded), formatted by rustfmt where there is one. It is to be
+read: names from macros can stand in it twice, and not all of it compiles again.
 
 """
 
@@ -108,6 +137,12 @@ class ToolMagics(Magics):
 
     rustc.__doc__ = _RUSTC + rustc_parser().format_help()
 
+    @line_magic
+    def expand(self, line: str) -> None:
+        self._do(expand_parser(), line, self._expand)
+
+    expand.__doc__ = _EXPAND + expand_parser().format_help()
+
     def _do(
         self,
         parser: argparse.ArgumentParser,
@@ -138,6 +173,15 @@ class ToolMagics(Magics):
             else:
                 print(f"{change.title} is not formatted: `%rustfmt {given.name}` shows how.")
 
+    def _expand(self, given: argparse.Namespace) -> None:
+        rich = is_notebook(self.shell)
+        with ShownProgress(rich) as progress:
+            found = self._commands.expand(given.name, given.item, progress)
+        if rich:
+            display(found)
+        else:
+            print(coloured(str(found)), end="")
+
     def _explain(self, given: argparse.Namespace) -> None:
         if given.version:
             print(self._commands.compiler_version())
@@ -146,6 +190,17 @@ class ToolMagics(Magics):
             raise UsageError(rustc_parser().format_help())
         for explanation in self._commands.explain(given.codes):
             display(explanation)
+
+
+def coloured(rust: str) -> str:
+    """Rust for a terminal, in colours where it has them."""
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        return rust
+    from pygments import highlight
+    from pygments.formatters import TerminalFormatter
+    from pygments.lexers import RustLexer
+
+    return str(highlight(rust, RustLexer(), TerminalFormatter(bg="dark")))
 
 
 @contextmanager
@@ -174,6 +229,57 @@ def formatted(
         shell.set_next_input(change.after, replace=True)
     else:
         display(change)
+
+
+class ShownProgress:
+    """How far a command is, as an output that comes when it takes more than a second.
+
+    The result, when it is there, takes its place.
+    """
+
+    def __init__(self, rich: bool, after: float = 1.0) -> None:
+        self._rich = rich
+        self._text = self._shown = ""
+        self._handle: Any = None
+        self._lock = threading.Lock()
+        self._late = False
+        # The cell that an output belongs to goes with the context.
+        self._timer = threading.Timer(after, copy_context().run, [self._speak])
+        self._timer.daemon = True
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        with self._lock:
+            self._text = f"{what} ({done} of {total})" if total else what
+            if self._late:
+                self._show()
+
+    def _speak(self) -> None:
+        with self._lock:
+            self._late = True
+            self._show()
+
+    def _show(self) -> None:
+        text = f"{self._text or 'compiling'} …"
+        if text == self._shown:
+            return
+        self._shown = text
+        if not self._rich:
+            print(text)
+        elif self._handle is None:
+            self._handle = display({"text/plain": text}, raw=True, display_id=True)
+        else:
+            self._handle.update({"text/plain": text}, raw=True)
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._late = False
+            if self._handle is not None:
+                self._handle.update({"text/plain": ""}, raw=True)
 
 
 def raw_text(shell: Any, cell: str) -> str:
@@ -213,6 +319,8 @@ def complete(commands: Commands, _: object, event: Any) -> list[str]:
     if magic == "%rustfmt":
         found = commands.names() if not given else commands.paths(given[0])[: 99 * (len(given) < 2)]
         found += _flags(rustfmt_parser())
+    elif magic == "%expand":
+        found = commands.names() if not given else commands.functions(given[0])
     elif magic == "%rustc":
         found = commands.codes() + _flags(rustc_parser())
     used = set(words)
@@ -222,5 +330,5 @@ def complete(commands: Commands, _: object, event: Any) -> list[str]:
 def register(shell: InteractiveShell, commands: Commands) -> None:
     """Add the magics and their completion to ``shell``."""
     shell.register_magics(ToolMagics(shell, commands))
-    for magic in ("%rustfmt", "%rustc"):
+    for magic in ("%rustfmt", "%rustc", "%expand"):
         shell.set_hook("complete_command", partial(complete, commands), str_key=magic)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from ..cell.source import CellSource
+    from .expansion import Expansion
     from .explain import Explanation
     from .formatting import Formatted
 
@@ -125,6 +126,23 @@ class Commands:
                     " as `%rustc --explain E0502`"
                 )
         return [explain(code) for code in codes]
+
+    def expand(self, name: str, item: str, progress: Callable[[int, int, str], None]) -> Expansion:
+        """The cell of ``name`` with its macros expanded, or ``item`` in it.
+
+        Raises UsageError, BuildError with the compiler's messages, ToolchainError.
+        """
+        from .expansion import expand_source
+
+        cell = self.cell(name)
+        return expand_source(
+            cell.name,
+            cell.text,
+            item=item,
+            dependencies=self._bench.options_of(cell.name).dep,
+            modules={p: each.text for p, each in self._bench.files_of(cell.name).items()},
+            progress=progress,
+        )
 
     def codes(self) -> list[str]:
         """The codes in the last build that failed, for completion."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from kernellab.build import cache, find_toolchain, workspace
+from kernellab.crate import write_crate
 from kernellab.editing.formatting import EDIT
 from tests.drivers import BODY_LINE, driver_source
 from tests.kernel import Notebook, Result
@@ -146,6 +148,40 @@ def test_asm_of_what_is_not_there(notebook: Notebook) -> None:
     assert result.name == "UsageError" and "--asm shows the driver's code" in result.traceback
 
 
+def test_expand(notebook: Notebook) -> None:
+    source = driver_source('println!("x");')
+    notebook.run_ok(f"%%rustdriver opened --no-run\n{source}")
+    result = notebook.run_ok("%expand")
+    markdown = next(o["text/markdown"] for o in result.outputs if "text/markdown" in o)
+    assert "```rust\nuse windows_kernel_rs" in markdown and "fn DriverEntry(" in markdown
+    one = notebook.run_ok("%expand opened Module::init")
+    assert one.text.startswith("fn init(") and "DriverEntry" not in one.text
+    for line, words in (("opened nope", "has no item 'nope'"), ("opend", "did you mean opened?")):
+        wrong = notebook.run(f"%expand {line}")
+        assert wrong.name == "UsageError" and words in wrong.traceback
+    notebook.run(f"%%rustdriver opened --no-run\nnope!();\n{source}")
+    broken = notebook.run("%expand opened")
+    assert broken.name == "BuildError" and "--> cell:2:1" in broken.text
+    assert "✖ 1 error" in broken.html
+
+
+def test_expand_says_what_it_waits_for_and_can_be_interrupted(notebook: Notebook) -> None:
+    source = driver_source('println!("x");')
+    notebook.run_ok(f"%%rustdriver waits --no-run\n{source}")
+    place = workspace.place_for(write_crate("waits", f"\n{source}"), find_toolchain())
+    with cache.locked(workspace.lock_of(place), progress=None, what="test", cancel=None):
+        message = notebook.start("%expand waits")
+        while True:  # until it says so; the queue's time limit ends a test that never hears it
+            got = notebook.client.get_iopub_msg(timeout=60)
+            if got["msg_type"] == "display_data":
+                assert "waits" in got["content"]["data"]["text/plain"]
+                break
+        notebook.manager.interrupt_kernel()
+        result = notebook.finish(message)
+    assert result.name == "KeyboardInterrupt"
+    assert notebook.run_ok("%expand waits Module::init").text.startswith("fn init(")
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -155,6 +191,7 @@ def test_asm_of_what_is_not_there(notebook: Notebook) -> None:
         ("%rustc foo", "is not an error code"),
         ("%rustc E9999", "no explanation of E9999"),
         ("%rustc 'a", "no closing quotation"),
+        ("%expand a b c", "unrecognized arguments: c"),
         ("%rustfmt ugyl", "did you mean ugly?"),
         ("%rustfmt --all", "unrecognized arguments: --all"),
         ("%rustfmt a b c", "unrecognized arguments: c"),
@@ -170,7 +207,7 @@ def test_version(notebook: Notebook) -> None:
     assert notebook.run_ok("%rustc --version").text.startswith("rustc 1.")
 
 
-@pytest.mark.parametrize("magic", ["rustfmt", "rustc"])
+@pytest.mark.parametrize("magic", ["rustfmt", "rustc", "expand"])
 def test_help(notebook: Notebook, magic: str) -> None:
     for cell in (f"%{magic} --help", f"%{magic}?"):
         message = notebook.start(cell)
@@ -183,4 +220,5 @@ def test_completion(notebook: Notebook) -> None:
     assert "Module::init" in complete(notebook, "%%rustdriver ugly --asm Mod")
     assert "ugly" in complete(notebook, "%rustfmt ug")
     assert "--check" in complete(notebook, "%rustfmt ugly --")
+    assert "Module::init" in complete(notebook, "%expand ugly Mod")
     assert "--explain" in complete(notebook, "%rustc --e")
