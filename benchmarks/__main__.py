@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 
+from .browser import browser_rows
 from .harness import Row
 from .kernel import kernel_rows
 from .notebook import notebook_rows
@@ -20,6 +21,7 @@ from .sysroot import sysroot_rows
 
 GROUPS = {
     "notebook": notebook_rows,
+    "browser": browser_rows,
     "sim": simulator_rows,
     "pool": pool_rows,
     "kernel": kernel_rows,

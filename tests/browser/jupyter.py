@@ -288,6 +288,26 @@ class Lab:
             )
             self.wait_for_idle(timeout)
 
+    def run_cell(self, index: int, *, wait: bool = True, timeout: float = 60.0) -> None:
+        """Run one code cell, by its number from 0, with Shift-Enter."""
+        editor = self.page.locator(".jp-CodeCell").nth(index).locator(".cm-content")
+        before = self.prompt(index)
+        editor.click()
+        self.page.keyboard.press("Shift+Enter")
+        if wait:
+            self.page.wait_for_function(
+                """([index, before]) => { const text = document.querySelectorAll('.jp-CodeCell')
+                   [index].querySelector('.jp-InputPrompt').textContent;
+                   return /\\[\\d+\\]/.test(text) && text !== before; }""",
+                arg=[index, before],
+                timeout=timeout * 1000,
+            )
+
+    def prompt(self, index: int) -> str:
+        """What stands before a code cell: ``[3]:`` once it has run, ``[*]:`` while it does."""
+        prompt = self.page.locator(".jp-CodeCell").nth(index).locator(".jp-InputPrompt")
+        return prompt.text_content() or ""
+
     def menu(self, *path: str) -> None:
         """Choose from the menu bar."""
         self.page.locator(f'.lm-MenuBar-item:has-text("{path[0]}")').first.click()
