@@ -21,7 +21,7 @@ from .harness import HELLO, Row
 LINES = 100_000
 HELD = 1_000_000
 #: The peers print fewer: `ipywidgets.Output` would take many minutes.
-OUTPUT_LINES = 2_000
+OUTPUT_LINES = 10_000
 JUMPS = 30
 
 
