@@ -104,7 +104,8 @@ _EXPAND = """Show a driver's cell with its macros expanded, as the compiler sees
     %expand hello Module::init     one function, type (with its impl blocks) or module
 
 The text is rustc's (-Zunpretty=expanded), formatted by rustfmt where there is one. It is to be
-read: names from macros can stand in it twice, and not all of it compiles again.
+read: comments are left out, names from macros can stand in it twice, and not all of it compiles
+again.
 
 """
 

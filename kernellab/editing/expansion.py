@@ -11,6 +11,7 @@ from typing import Final
 
 from ..build import expand
 from ..crate import parse_dependency, split_dependencies, validate_name, write_crate
+from ..crate.rust_source import scan
 from ..errors import BuildError, ToolchainError, UsageError
 from .formatting import format_rust
 from .source_items import Item, items
@@ -79,14 +80,32 @@ def expand_source(
 
 
 def tidy(expanded: str, *, keep_no_std: bool = False) -> str:
-    """``expanded`` without what is around every crate, formatted where rustfmt can do that."""
-    text = _AROUND.sub("", expanded)
+    """``expanded`` without comments and what is around every crate, formatted where it can be."""
+    text = without_comments(_AROUND.sub("", expanded))
     if not keep_no_std:
         text = text.replace(_NO_STD, "", 1)
     try:
         return format_rust(text, file_name="the expansion")
     except (BuildError, ToolchainError, UsageError):
         return text.strip("\n") + "\n"  # the compiler's own layout is readable too
+
+
+#: A comment that is no documentation, with its line where it is alone on that.
+_COMMENT: Final = re.compile(
+    r"(?:(?<=\n)[ \t]*)?(?:(?<!/)//(?![/!])[^\n]*|/\*(?![*!]).*?\*/)(?:\n(?=\s*$))?", re.DOTALL
+)
+
+
+def without_comments(text: str) -> str:
+    """``text`` without comments that are no documentation.
+
+    rustc prints them before what comes next in the source map, which after a macro is anywhere.
+    """
+    out, at = "", 0
+    for token in scan(text):
+        out += _COMMENT.sub("", text[at : token.start]) + text[token.start : token.end]
+        at = token.end
+    return out + _COMMENT.sub("", text[at:])
 
 
 def chosen(text: str, wanted: str, driver: str) -> str:
