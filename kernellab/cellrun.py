@@ -196,6 +196,7 @@ class CellRun:
             on_reload=self.reload,
             on_cancel=self._cancel.set,
             source=self._texts,
+            log_file=not options.no_log_file,
         )
         self._display = display
         show(self._pane, display)

@@ -188,6 +188,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         type=Path,
         metavar="OUT.json",
     ),
+    _option(
+        "--no-log-file",
+        help="do not keep a log that is too long for the notebook in kernellab-logs/ beside it",
+        where="magic",
+        action="store_true",
+    ),
     _option("--no-run", help="build only, do not load", where="magic", action="store_true"),
     _option(
         "--allow-failure",

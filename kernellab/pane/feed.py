@@ -56,7 +56,9 @@ class Feed:
     def __init__(self, content: Content, lock: threading.Condition) -> None:
         self._content = content
         self._work = lock
-        self._sending = threading.Lock()  # held while talking to the front end; taken before _work
+        # Held while talking to the front end; taken before _work. While the saved form is made,
+        # which takes as long as the log is, the other one is held, and is taken before both.
+        self._sending, self._saving = threading.Lock(), threading.Lock()
         #: The widget, between :meth:`attach` and :meth:`close`.
         self.widget: LogWidget | None = None
         self._static: Callable[[], object] | None = None
@@ -115,7 +117,7 @@ class Feed:
         """Bring everything to the front end and into the notebook now, before returning."""
         with self._sending:
             self._send()  # the first batch at once; a long log's rest follows
-            self._update_static()
+        self._update_static()
 
     def settle(self) -> None:
         """The same, where something has changed that the notebook does not have yet."""
@@ -160,17 +162,17 @@ class Feed:
                     if self._again and self._again[0] <= now:
                         self._send_again()
                 update = bool(self._static_due) and self._static_due <= now
-            with self._sending:
-                try:
+            try:
+                with self._sending:
                     self._send()
-                    if update:
-                        self._update_static()
-                except BaseException as error:
-                    with self._work:
-                        self._thread = None  # the next change tries again
-                    if isinstance(error, _unreachable()):
-                        return
-                    raise  # a defect of ours: the thread's traceback says so
+                if update:
+                    self._update_static()
+            except BaseException as error:
+                with self._work:
+                    self._thread = None  # the next change tries again
+                if isinstance(error, _unreachable()):
+                    return
+                raise  # a defect of ours: the thread's traceback says so
             idle_since = time.monotonic()
             time.sleep(INTERVAL)
 
@@ -223,14 +225,16 @@ class Feed:
             widget.panels = panels
 
     def _update_static(self) -> None:
-        with self._work:
-            self._static_due = 0.0
-            static, widget = self._static, self.widget
-            snapshot = self._content.snapshot() if widget is not None else {}
-        if widget is not None:
-            widget.snapshot = snapshot
-        if static is not None:
-            static()
+        with self._saving:
+            with self._sending, self._work:
+                self._static_due = 0.0
+                static, widget = self._static, self.widget
+                snapshot = self._content.snapshot() if widget is not None else {}
+            with self._sending:
+                if widget is not None and widget is self.widget:
+                    widget.snapshot = snapshot
+            if static is not None:
+                static()
 
 
 def _unreachable() -> tuple[type[Exception], ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -37,9 +37,12 @@ from .text import (
 
 if TYPE_CHECKING:
     from ._widget import LogWidget
+    from .log_file import LogFile
 
 #: Characters of rows in the widget's own state.
 SNAPSHOT: Final = 32 * 1024
+#: Rows of the log file that are made at a time.
+LINES_AT_A_TIME: Final = 5_000
 #: Violations kept for the panel; all of them are rows as well.
 MOST_VIOLATIONS: Final = 200
 
@@ -49,7 +52,8 @@ class LogPane:
 
     ``on_unload``, ``on_reload`` and ``on_cancel`` (of a build) are called, each in a thread of its
     own, when the user presses the button; what they raise is shown in the pane. ``source`` is the
-    user's own, for the lines shown with a bug check.
+    user's own, for the lines shown with a bug check; ``log_file`` keeps a log that is too long for
+    the notebook.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class LogPane:
         on_reload: Callable[[], object] | None = None,
         on_cancel: Callable[[], object] | None = None,
         source: Source = None,
+        log_file: LogFile | None = None,
     ) -> None:
         self.title = one_line(title)
         #: Identifies the pane in the page; also its ``display_id``.
@@ -74,6 +79,7 @@ class LogPane:
         self._bugcheck: BugcheckEvent | None = None
         self._last_prints: list[str] = []  # what a panic said, before the bug check that it causes
         self._stop: ErrorEvent | None = None
+        self._file, self._in_file = log_file, (0, 0)
         self._feed = Feed(self, self._work)
         self._tabs = Tabs()
         self._progress = Progress()
@@ -200,6 +206,9 @@ class LogPane:
                 pane=self.id,
                 panels=self.panels(),
             )
+            if self._file is not None and omitted:
+                file, problem = self._file, self._file.problem
+                base = replace(base, log_file=file.shown, log_link=file.link, log_problem=problem)
         texts = [*map(diagnostic_text, diagnostics), explain_hint(diagnostics)]
         texts += [violation_text(v, self._source) for v in violations]
         if stop is not None:
@@ -207,6 +216,34 @@ class LogPane:
         if bugcheck is not None:
             texts.append(bugcheck_text(bugcheck, self._source, last_words=last_words))
         return replace(base, panels_text=texts)
+
+    def keep_log(self) -> None:
+        """Write the whole log beside the notebook, where the notebook does not hold it all.
+
+        Called by one thread at a time.
+        """
+        with self._work:
+            now = self._rows.version
+            if self._file is None or now == self._in_file or self._rows.fits(MAX_TEXT):
+                return
+        self._in_file = now
+        self._file.write(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        """All rows as text, in parts: the lock is free between two."""
+        with self._work:
+            number, end = self._rows.base, self._rows.total
+        if number:
+            yield f"… {number:,} lines before these were let go …"
+        first = not number
+        while number < end:
+            with self._work:
+                start = max(number, self._rows.base) - self._rows.base
+                part = self._rows.plain(start, start + LINES_AT_A_TIME)
+                number = self._rows.base + start + LINES_AT_A_TIME
+            yield part.removeprefix("\n") if first else part
+            first = False
+        yield "\n"
 
     def html(self) -> str:
         """The pane as static HTML."""

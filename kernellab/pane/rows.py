@@ -16,6 +16,7 @@ from .text import (
     Source,
     code_text,
     component_name,
+    level_name,
     one_line,
     own_frame,
     panic_text,
@@ -105,6 +106,15 @@ class Rows:
     def dropped(self) -> int:
         """What is missing: events that never arrived, and rows let go."""
         return self.lost + self.base
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """What is another one whenever rows have been added, or the last one has grown."""
+        return self.total, len(self._texts[-1]) if self._texts else 0
+
+    def fits(self, characters: int) -> bool:
+        """Whether :meth:`ends` would leave nothing out."""
+        return _fit(self._texts, characters) == len(self._texts)
 
     def add(self, events: Iterable[Event]) -> int:
         """Add events; the number of the first row that is new or has changed."""
@@ -254,6 +264,21 @@ class Rows:
             driver=self.drivers[origin & MOST_DRIVERS - 1],
             thread=origin >> 12,
         )
+
+    def plain(self, start: int, stop: int) -> str:
+        """Kept rows ``start`` to ``stop`` as lines with times and levels, each after a newline."""
+        out: list[str] = []
+        span = slice(start, stop)
+        columns = zip(self._texts[span], self._times[span], self._meta[span], strict=True)
+        for text, at, meta in columns:
+            if meta & CONTINUED:
+                out.append(text)
+                continue
+            kind = meta & 7
+            level = level_name(meta >> 8 & 255, meta >> 16) if kind == PRINT else ""
+            mark = f"[{level}] " if level else f"{MARKS[kind]} " if kind in MARKS else ""
+            out.append(f"\n{at:12.6f}  {mark}{text}")
+        return "".join(out)
 
     def last_prints(self, among: int = 16) -> list[str]:
         """The prints among the last rows, oldest first."""

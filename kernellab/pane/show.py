@@ -29,17 +29,21 @@ def new_pane(
     *,
     rich: bool = True,
     source: Source = None,
+    log_file: bool = False,
     **actions: Callable[[], object] | None,
 ) -> LogPane | TextPane:
     """A pane for this front end: a widget where ``rich``, else lines in the terminal.
 
+    With ``log_file``, a log too long for the notebook is kept whole beside it.
     ``actions`` are ``on_unload``, ``on_reload``, ``on_cancel``: what the buttons do.
     """
     if not rich:
         return TextPane(title, source=source)
     from .log import LogPane
+    from .log_file import LogFile
 
-    return LogPane(title, source=source, **actions)
+    file = LogFile(title) if log_file else None
+    return LogPane(title, source=source, log_file=file, **actions)
 
 
 class Shown:
@@ -51,6 +55,7 @@ class Shown:
 
     def update(self) -> None:
         """Bring the saved form up to date now."""
+        self._pane.keep_log()
         self._display(self._bundle(), raw=True, display_id=self._pane.id, update=True)
 
     def _bundle(self) -> Mapping[str, str]:

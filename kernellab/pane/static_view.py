@@ -59,6 +59,11 @@ class Finished:
     panels: Sequence[str] = ()
     panels_text: Sequence[str] = ()
     pane: str = field(default="", repr=False)
+    #: The file beside the notebook that has all rows, as a path and as a URL from there; or why
+    #: there is none.
+    log_file: str = ""
+    log_link: str = ""
+    log_problem: str = ""
 
 
 def _head(finished: Finished) -> str:
@@ -70,9 +75,26 @@ def _foot(finished: Finished) -> str:
     return f"{count}, {finished.dropped:,} dropped" if finished.dropped else count
 
 
-def _omitted(count: int) -> str:
-    lines = "1 line is" if count == 1 else f"{count:,} lines are"
-    return f"… {lines} not kept in the notebook …"
+def _omitted(finished: Finished, file: str) -> str:
+    """What stands in the place of rows; ``file`` is how the log file is shown."""
+    count = finished.omitted
+    said = "1 line is" if count == 1 else f"{count:,} lines are"
+    said += " not kept in the notebook"
+    if finished.log_problem:
+        said += f", nor in {file}: {one_line(finished.log_problem)}"
+    elif finished.log_file:
+        said += f": the whole log is in {file}"
+    return f"… {said} …"
+
+
+def _omitted_html(finished: Finished) -> str:
+    file = escape(finished.log_file)
+    if not finished.log_problem:
+        file = f'<a href="{escape(finished.log_link)}">{file}</a>'
+    # A mark in the place of the file's name, as all but the link is escaped.
+    before, _, after = _omitted(finished, "\0").partition("\0")
+    link = file if after else ""
+    return f"<em>{escape(before)}{link}{escape(after)}</em>"
 
 
 def render_text(finished: Finished) -> str:
@@ -84,7 +106,7 @@ def render_text(finished: Finished) -> str:
     if finished.head:
         out.append(plain_rows(finished.head))
     if finished.omitted:
-        out.append(_omitted(finished.omitted))
+        out.append(_omitted(finished, finished.log_file))
     if finished.tail:
         out.append(plain_rows(finished.tail))
     if finished.dropped:
@@ -109,7 +131,7 @@ def render_html(finished: Finished) -> str:
     parts += finished.panels
     rows = [_row(row) for row in finished.head]
     if finished.omitted:
-        rows.append(f"<em>{escape(_omitted(finished.omitted))}</em>")
+        rows.append(_omitted_html(finished))
     rows += [_row(row) for row in finished.tail]
     if rows:
         style = (
