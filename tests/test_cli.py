@@ -333,3 +333,12 @@ def test_build_makes_the_folder_that_it_writes_to(tmp_path: Path) -> None:
     ran = kernellab("build", write(tmp_path, "x.rs", HELLO), "-o", "new/er/x.sys", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "new" / "er" / "x.sys").read_bytes()[:2] == b"MZ"
+
+
+def test_build_shows_the_code_of_a_function(tmp_path: Path) -> None:
+    (tmp_path / "hello.rs").write_text(driver_source('println!("x");'))
+    done = kernellab("build", "hello.rs", "--asm", "init", "--release", cwd=tmp_path)
+    assert done.returncode == 0 and "Module::init" in done.stdout
+    assert re.search(r"^ +7 │ +println!", done.stdout, re.MULTILINE)
+    wrong = kernellab("build", "hello.rs", "--asm", "inti", cwd=tmp_path)
+    assert wrong.returncode == 2 and "did you mean Module::init?" in wrong.stderr

@@ -182,7 +182,8 @@ def _without_parameters(name: str) -> str:
 
 
 _LIBRARY: Final = re.compile(r"^.*?[\\/](?:rustc[\\/][^\\/]+[\\/])?library[\\/]")
-_REGISTRY: Final = re.compile(r"^.*?registry[\\/](?:src[\\/])?[^\\/]+[\\/]")
+#: Cargo's folder for a registry ends with a hash; the framework has a module ``registry`` too.
+_REGISTRY: Final = re.compile(r"^.*?registry[\\/](?:src[\\/])?[\w.-]+-[0-9a-f]{6,}[\\/]")
 
 
 @lru_cache(maxsize=4096)
@@ -194,6 +195,6 @@ def short_path(path: str) -> str:
     path = path.replace("\\", "/")
     if "/library/" in path and "/rustc/" in f"/{path}":
         return _LIBRARY.sub("", path)
-    if "registry/" in path:
+    if _REGISTRY.match(path):
         return _REGISTRY.sub("", path)
     return path.removeprefix("./").lstrip("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import BuildError, UsageError
@@ -109,6 +110,8 @@ class Commands:
         except (BuildError, UsageError):
             return None
         change = reformatted(magic, source.name, path or None, cell, text)
+        # It is shown where the front end cannot be given it: after a failure, in a terminal.
+        change = replace(change, note="The cell ran like this, and messages name these lines.")
         return change if change.changed else None
 
     def explain(self, codes: Sequence[str]) -> list[Explanation]:

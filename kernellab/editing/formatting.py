@@ -107,6 +107,8 @@ class Formatted:
     before: str = field(repr=False)
     after: str = field(repr=False)
     body: str = field(repr=False)
+    #: What to do where the front end does not replace the cell; found out unless given.
+    note: str = ""
 
     @property
     def changed(self) -> bool:
@@ -133,6 +135,8 @@ class Formatted:
 
     @property
     def _hint(self) -> str:
+        if self.note:
+            return self.note
         if self.magic == "rustfile":
             return "Where the cell is not replaced, copy this."
         return f"Where the cell is not replaced: `%%rustdriver {self.name} --fmt` formats it."

@@ -216,6 +216,8 @@ def test_readable(name: str, expected: str) -> None:
         ("/rustc/ac68faa/library/core/src/option.rs", "core/src/option.rs"),
         ("/rustc/ac68faa/library\\alloc\\src\\vec\\mod.rs", "alloc/src/vec/mod.rs"),
         ("registry/index.crates.io-6f17d2/bitflags-2.9.0/src/lib.rs", "bitflags-2.9.0/src/lib.rs"),
+        ("/windows-kernel-rs/src/registry/mod.rs", "windows-kernel-rs/src/registry/mod.rs"),
+        ("/windows-kernel-rs/src/registry/a/b.rs", "windows-kernel-rs/src/registry/a/b.rs"),
         ("", ""),
     ],
 )  # fmt: skip

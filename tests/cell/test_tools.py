@@ -126,6 +126,16 @@ def test_fmt_of_what_bug_checks_shows_the_change(notebook: Notebook) -> None:
     assert result.name == "Bugcheck", result.traceback
     (edit,) = edits(result)
     assert '        panic!("no");\n' in edit["text"]
+    assert "The cell ran like this" in result.text
+
+
+def test_fmt_of_a_further_file(notebook: Notebook) -> None:
+    result, asked = replaced(notebook, "%%rustfile more deep/wire.rs --fmt\npub fn f( ) { }")
+    assert result.status == "ok" and len(asked) == 1
+    assert asked[0]["text"] == "%%rustfile more deep/wire.rs --fmt\npub fn f() {}"
+    # What is not Rust goes in as it is: the build says what is wrong with it.
+    result, asked = replaced(notebook, "%%rustfile more deep/wire.rs --fmt\npub fn f( { }")
+    assert result.status == "ok" and asked == []
 
 
 def test_asm_shows_the_code_and_loads_the_driver(notebook: Notebook) -> None:
