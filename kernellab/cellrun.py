@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .cell.source import CellSource
     from .driver import Driver
     from .editing.commands import Commands
+    from .editing.editor import Editor
     from .lab import Target
     from .protocol import Event
 
@@ -72,6 +73,7 @@ class Workbench:
 
         ``as_written`` is the cell where ``source`` is it formatted.
         """
+        self.editor.ran(source.cell)
         previous = self._runs.pop(source.name, None)  # and to the end: the last that was run
         run = CellRun(self, source, options, display, rich, as_written)
         self._runs[source.name] = run
@@ -118,6 +120,13 @@ class Workbench:
 
         return Commands(self)
 
+    @cached_property
+    def editor(self) -> Editor:
+        """What is known of the Rust that is being written; it starts with :meth:`warm`."""
+        from .editing.editor import Editor
+
+        return Editor(self.files_of)
+
     def values_of(self, option: str, driver: str = "") -> Sequence[str]:
         """What ``--no-verify`` can be: the rules of the default target's verifier; what ``--asm``
         can be: the functions in the driver's cell."""
@@ -142,6 +151,7 @@ class Workbench:
             from .target import registry
 
             registry.get("sim").warm()
+            self.editor.start()
             from . import lab, pane, sources  # noqa: F401
 
             pane.warm()
@@ -150,7 +160,8 @@ class Workbench:
             pass  # the cell that needs it says it, where the user looks
 
     def close(self) -> None:
-        """End every target of this notebook."""
+        """End every target of this notebook, and its rust-analyzer."""
+        self.editor.close()
         for target in self._targets.values():
             target.close()
         if self._targets or self._warming:
