@@ -57,6 +57,7 @@ def test_wheel_holds_the_template_and_the_panes_files(wheel: Path) -> None:
     for wanted in (
         "Cargo.toml",
         "Cargo.lock",
+        "rustfmt.toml",
         "driver/Cargo.toml",
         "driver/src/lib.rs",
         "windows-kernel-rs/src/lib.rs",
