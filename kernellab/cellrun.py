@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .cell.source import CellSource
     from .driver import Driver
     from .editing.commands import Commands
-    from .editing.editor import Editor
     from .lab import Target
     from .protocol import Event
 
@@ -73,7 +72,6 @@ class Workbench:
 
         ``as_written`` is the cell where ``source`` is it formatted.
         """
-        self.editor.ran(source.cell)
         previous = self._runs.pop(source.name, None)  # and to the end: the last that was run
         run = CellRun(self, source, options, display, rich, as_written)
         self._runs[source.name] = run
@@ -120,13 +118,6 @@ class Workbench:
 
         return Commands(self)
 
-    @cached_property
-    def editor(self) -> Editor:
-        """What is known of the Rust that is being written; it starts with :meth:`warm`."""
-        from .editing.editor import Editor
-
-        return Editor(self.files_of)
-
     def values_of(self, option: str, driver: str = "") -> Sequence[str]:
         """What ``--no-verify`` can be: the rules of the default target's verifier; what ``--asm``
         can be: the functions in the driver's cell."""
@@ -151,7 +142,6 @@ class Workbench:
             from .target import registry
 
             registry.get("sim").warm()
-            self.editor.start()
             from . import lab, pane, sources  # noqa: F401
 
             pane.warm()
@@ -160,8 +150,7 @@ class Workbench:
             pass  # the cell that needs it says it, where the user looks
 
     def close(self) -> None:
-        """End every target of this notebook, and its rust-analyzer."""
-        self.editor.close()
+        """End every target of this notebook."""
         for target in self._targets.values():
             target.close()
         if self._targets or self._warming:
@@ -209,6 +198,7 @@ class CellRun:
             source=self._texts,
             log_file=not options.no_log_file,
         )
+        self._view_changed: Callable[[], object] = lambda: None  # of the driver, in the pane
         self._display = display
         show(self._pane, display)
 
@@ -221,6 +211,7 @@ class CellRun:
                 self._test(previous, bind)
                 return
             result = self._build()
+            self._offer_view(result)
             self._show_code(result)
             if self.options.no_run:
                 self._pane.set_state("built", f"{result.size} bytes, not loaded (--no-run)")
@@ -272,6 +263,14 @@ class CellRun:
 
             for function in self.options.asm:
                 self._display(disassemble(result, function, sources=self._texts))
+
+    def _offer_view(self, result: BuildResult) -> None:
+        from .driver_actions import DriverActions
+        from .pane.show import offer_driver_view
+
+        find, over = (lambda: self.driver), (lambda: self._retired)
+        actions = DriverActions(self.source.name, result.sys, find, over, self.options.timeout)
+        self._view_changed = offer_driver_view(self._pane, actions)
 
     def _how_to_build(self) -> dict[str, Any]:
         return {
@@ -382,6 +381,7 @@ class CellRun:
             self._pane.set_state(driver.state, reason_of(driver, self._texts))
         if driver.state != "gone":  # one that is gone still sees the reboot
             self._on_machine = driver.state == "loading" or driver.loaded
+        self._view_changed()
         if driver.state in ("unload pending", "unloaded", "gone"):
             self._pane.finish()
 

@@ -19,7 +19,7 @@ from .errors import (
     UsageError,
 )
 from .hardware import DeviceNode, add_device
-from .inspection import ROWS, Device, DriverInfo, Irp, PoolTag, from_reply, image_of
+from .inspected import Inspected
 from .protocol import BugcheckEvent, DbgPrint, Event, State, Violation
 from .request import DeviceRequest, Result
 from .session import reply_bytes
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 PENDING: Final = "unload pending"
 
 
-class Driver:
+class Driver(Inspected):
     """A driver on a target. Its log stays readable after it was unloaded."""
 
     def __init__(self, target: Target, name: str, image: Path) -> None:
@@ -165,47 +165,6 @@ class Driver:
     def open(self, path: str | None = None, *, timeout: float | None = None) -> DeviceHandle:
         r"""Open ``path``, or ``\\.\`` and this driver's name where none is given."""
         return self.target.open(path or rf"\\.\{self.name}", timeout=timeout)
-
-    # -- what it has on the machine -------------------------------------------------------------
-
-    def info(self, *, most: int = ROWS) -> DriverInfo:
-        """All that is known of it now: image, devices, handles, pool, IRPs, threads.
-
-        ``print(hello.info())`` shows tables; ``most`` is how many rows of each kind are asked for
-        (2,000 at most). It changes nothing on the machine, and works after a bug check too. While
-        another thread's call is under way it waits for that.
-        """
-        image = image_of(self.image)
-        known: dict[str, Any] = {"name": self.name, "state": self.state, "error": self.error}
-        known |= {"size": image.size, "sha256": image.sha256, "imports": image.imports}
-        target = self.target
-        if "inspect" not in target.features:
-            note = f"the target {target.name!r} does not tell of devices, handles, pool and IRPs"
-            return DriverInfo(**known, note=note)
-        if target.drivers.get(self.name, self) is not self:
-            return DriverInfo(**known, note=f"another {self.name!r} was loaded since this one")
-        return from_reply(target.inspect(self.name, most=most), **known)
-
-    @property
-    def devices(self) -> tuple[Device, ...]:
-        """Its device objects, on targets that tell of them."""
-        return self.info().devices
-
-    @property
-    def pool(self) -> tuple[PoolTag, ...]:
-        """Pool that it uses or used since it was loaded, by tag, with its course over time."""
-        return self.info().pool
-
-    @property
-    def irps(self) -> tuple[Irp, ...]:
-        """IRPs that are on their way through it, and the last ones that were completed."""
-        return self.info().irps
-
-    @property
-    def handles(self) -> list[DeviceHandle]:
-        """This client's open handles to its devices, by ``open`` and by the pane."""
-        own = [each for each in self.info().handles if each.own]
-        return [DeviceHandle(self.target, each.path, each.handle) for each in own]
 
     def add_device(
         self,

@@ -39,8 +39,13 @@ class Snapshot:
         self.target.call("forget", snapshot=self._number)
         self._reboots = -1
 
+    @property
+    def usable(self) -> bool:
+        """Whether its machine is still there, and it was not forgotten."""
+        return self._reboots == self.target.reboots
+
     def _alive(self) -> None:
-        if self._reboots != self.target.reboots:
+        if not self.usable:
             raise TargetLost("the machine was rebooted since this snapshot, or it was forgotten")
 
     def __repr__(self) -> str:

@@ -24,8 +24,14 @@ _MODULES: Final = (
     "log.js",
     "tabs.js",
     "progress.js",
+    "hex.js",
+    "ctlcode.js",
+    "chart.js",
+    "driver.js",
     "view.js",
 )
+
+_STYLES: Final = ("style.css", "driver.css")
 
 _IMPORT: Final = re.compile(r'^import [^;]*? from "\./[\w.]+";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:const|function|class)\b)", re.MULTILINE)
@@ -44,8 +50,8 @@ def script() -> str:
 
 @cache
 def style() -> str:
-    """The style sheet."""
-    return (_STATIC / "style.css").read_text(encoding="utf-8")
+    """The style sheets as one."""
+    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _STYLES)
 
 
 class LogWidget(anywidget.AnyWidget):

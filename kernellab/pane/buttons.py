@@ -65,6 +65,11 @@ class Buttons:
                 reasons[name] = "not available here"
         return reasons
 
+    def hear(self, mark: object) -> None:
+        """A press came, of a button here or in a tab (the lock is held)."""
+        self.heard = one_line(mark)[:_MARK] if isinstance(mark, str) else ""
+        self._changed()
+
     def press(self, name: object, mark: object, state: str, *, loaded: bool) -> None:
         """A view says that a button was pressed; what is not a button is ignored."""
         if not isinstance(name, str) or name not in self._actions:

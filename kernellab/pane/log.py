@@ -72,7 +72,7 @@ class LogPane:
         self._source = source
         self._work = threading.Condition()  # guards all below
         self._rows = Rows(source)
-        self._state, self._detail, self._timings = "", "", ""
+        self._state, self._detail, self._timings, self._image = "", "", "", ""
         self._loaded = False
         self._diagnostics: list[Any] = []
         self._violations: list[Violation] = []
@@ -131,6 +131,12 @@ class LogPane:
         """Seconds by name, shown as ``build 0.31 s · load 4 ms · first line 6 ms``."""
         with self._work:
             self._timings = timings_text({**(timings or {}), **more})
+            self._feed.changed()
+
+    def set_image(self, image: str) -> None:
+        """The driver's image in a few words, for the saved form: its size, its hash."""
+        with self._work:
+            self._image = one_line(image)
             self._feed.changed()
 
     def set_diagnostics(self, diagnostics: Sequence[Any]) -> None:
@@ -204,6 +210,7 @@ class LogPane:
                 total=self._rows.total,
                 dropped=self._rows.dropped,
                 pane=self.id,
+                image=self._image,
                 panels=self.panels(),
             )
             if self._file is not None and omitted:
@@ -270,6 +277,9 @@ class LogPane:
         if kind == "tab":
             tab = self._tabs.find(content.get("tab"))
             if tab is not None:
+                if "mark" in content:
+                    with self._work:
+                        self._buttons.hear(content["mark"])
                 tab.receive(content, partial(self._feed.tell, tab.name))
             return
         with self._work:

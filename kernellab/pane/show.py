@@ -10,12 +10,14 @@ the widget was.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from .terminal import TextPane
 from .text import Source
 
 if TYPE_CHECKING:
+    from .driver_tab import Actions
     from .log import LogPane
 
 _VIEW: Final = "application/vnd.jupyter.widget-view+json"
@@ -44,6 +46,20 @@ def new_pane(
 
     file = LogFile(title) if log_file else None
     return LogPane(title, source=source, log_file=file, **actions)
+
+
+def offer_driver_view(pane: LogPane | TextPane, actions: Actions) -> Callable[[], object]:
+    """Give a pane its Driver view, where it can have one; call the result when that may change."""
+    if isinstance(pane, TextPane):
+        return lambda: None
+    from .driver_tab import DriverTab
+
+    tab = DriverTab(actions, partial(pane.tab_changed, DriverTab.name))
+    pane.add_tab(tab)
+    info = actions.info()
+    if info is not None and info.sha256:
+        pane.set_image(f"{info.size:,} bytes, SHA-256 {info.sha256[:12]}…")
+    return partial(pane.tab_changed, tab.name)
 
 
 class Shown:

@@ -64,6 +64,8 @@ class Finished:
     log_file: str = ""
     log_link: str = ""
     log_problem: str = ""
+    #: The driver's image in a few words.
+    image: str = ""
 
 
 def _head(finished: Finished) -> str:
@@ -102,6 +104,8 @@ def render_text(finished: Finished) -> str:
     out = [_head(finished)]
     if finished.timings:
         out[0] += f" [{finished.timings}]"
+    if finished.image:
+        out.append(finished.image)
     out += [text for text in finished.panels_text if text]
     if finished.head:
         out.append(plain_rows(finished.head))
@@ -128,6 +132,9 @@ def render_html(finished: Finished) -> str:
         f'<div style="margin:2px 0"><strong>{mark} {escape(_head(finished))}</strong>'
         f' <span style="opacity:.8">{escape(finished.timings)}</span></div>'
     )
+    if finished.image:
+        image = escape(finished.image)
+        parts.append(f'<div style="font-size:11px;opacity:.8">{image}</div>')
     parts += finished.panels
     rows = [_row(row) for row in finished.head]
     if finished.omitted:
