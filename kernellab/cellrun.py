@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .cell.source import CellSource
     from .driver import Driver
     from .editing.commands import Commands
+    from .editing.editor import Editor
     from .lab import Target
     from .protocol import Event
 
@@ -72,6 +73,7 @@ class Workbench:
 
         ``as_written`` is the cell where ``source`` is it formatted.
         """
+        self.editor.ran(source.cell)
         previous = self._runs.pop(source.name, None)  # and to the end: the last that was run
         run = CellRun(self, source, options, display, rich, as_written)
         self._runs[source.name] = run
@@ -118,6 +120,13 @@ class Workbench:
 
         return Commands(self)
 
+    @cached_property
+    def editor(self) -> Editor:
+        """What is known of the Rust that is being written; it starts with :meth:`warm`."""
+        from .editing.editor import Editor
+
+        return Editor(self.files_of)
+
     def values_of(self, option: str, driver: str = "") -> Sequence[str]:
         """What ``--no-verify`` can be: the rules of the default target's verifier; what ``--asm``
         can be: the functions in the driver's cell."""
@@ -142,6 +151,7 @@ class Workbench:
             from .target import registry
 
             registry.get("sim").warm()
+            self.editor.start()
             from . import lab, pane, sources  # noqa: F401
 
             pane.warm()
@@ -150,7 +160,8 @@ class Workbench:
             pass  # the cell that needs it says it, where the user looks
 
     def close(self) -> None:
-        """End every target of this notebook."""
+        """End every target of this notebook, and its rust-analyzer."""
+        self.editor.close()
         for target in self._targets.values():
             target.close()
         if self._targets or self._warming:
@@ -186,10 +197,10 @@ class CellRun:
         self.options = options
         self._cancel = threading.Event()  # the build is to end
         self._stop_events: Callable[[], None] | None = None
-        self._retired = False
+        self.retired = False
         self._in_cell = True  # at its end, everything is brought to the front end
         self._on_machine = False  # what becomes of the machine is this driver's matter as well
-        self._pane = new_pane(
+        self.pane = new_pane(
             source.name,
             rich=rich,
             on_unload=self.unload,
@@ -200,21 +211,23 @@ class CellRun:
         )
         self._view_changed: Callable[[], object] = lambda: None  # of the driver, in the pane
         self._display = display
-        show(self._pane, display)
+        show(self.pane, display)
 
     # -- the cell -------------------------------------------------------------------------------
 
     def run(self, previous: CellRun | None, bind: Callable[[object], None]) -> None:
         """Build, take the previous driver away, load. Raises KernelLabError."""
+        from .driver_actions import offer_view
+
         try:
             if self.options.test:
                 self._test(previous, bind)
                 return
             result = self._build()
-            self._offer_view(result)
+            self._view_changed = offer_view(self, result.sys)
             self._show_code(result)
             if self.options.no_run:
-                self._pane.set_state("built", f"{result.size} bytes, not loaded (--no-run)")
+                self.pane.set_state("built", f"{result.size} bytes, not loaded (--no-run)")
                 bind(result)
                 return
             if previous is not None:
@@ -222,28 +235,28 @@ class CellRun:
             self._load(self._bench.target(self.options.target), result, bind)
         except (KeyboardInterrupt, BuildCancelled):
             building = self.driver is None and not self._on_machine
-            self._pane.set_state("interrupted", _NOT_BUILT if building else "")
+            self.pane.set_state("interrupted", _NOT_BUILT if building else "")
             raise
         except BuildError as error:
             self.does_not_build, self.diagnostics = True, error.diagnostics
-            self._pane.set_state("failed", "it does not build: mend the cell and run it again")
-            self._pane.set_diagnostics(error.diagnostics)
+            self.pane.set_state("failed", "it does not build: mend the cell and run it again")
+            self.pane.set_diagnostics(error.diagnostics)
             if not self.options.allow_failure:
                 raise
         except KernelLabError as error:
             if self.driver is None:
-                self._pane.set_state("failed", str(error))
+                self.pane.set_state("failed", str(error))
                 raise
             if not self.options.allow_failure:
                 raise
         finally:
             self._in_cell = False
-            self._pane.finish()
+            self.pane.finish()
 
     def _build(self) -> BuildResult:
         from .sources import build_text
 
-        self._pane.set_state("building")
+        self.pane.set_state("building")
         how = self._how_to_build()
         try:
             result = build_text(self.source.name, self.source.text, **how)
@@ -264,33 +277,25 @@ class CellRun:
             for function in self.options.asm:
                 self._display(disassemble(result, function, sources=self._texts))
 
-    def _offer_view(self, result: BuildResult) -> None:
-        from .driver_actions import DriverActions
-        from .pane.show import offer_driver_view
-
-        find, over = (lambda: self.driver), (lambda: self._retired)
-        actions = DriverActions(self.source.name, result.sys, find, over, self.options.timeout)
-        self._view_changed = offer_driver_view(self._pane, actions)
-
     def _how_to_build(self) -> dict[str, Any]:
         return {
             "dependencies": self.options.dep,
             "modules": self._modules,
             "release": self.options.release,
-            "progress": self._pane.set_progress,
+            "progress": self.pane.set_progress,
             "cancel": self._cancel,
         }
 
     def _built(self, result: BuildResult) -> None:
-        self._pane.set_diagnostics(result.diagnostics)
-        self._pane.set_timings(build=result.seconds)
+        self.pane.set_diagnostics(result.diagnostics)
+        self.pane.set_timings(build=result.seconds)
 
     def _test(self, previous: CellRun | None, bind: Callable[[object], None]) -> None:
         """Run the cell's own tests; the report is its result."""
         from .sources import build_tests
         from .testing import run_tests
 
-        self._pane.set_state("building")
+        self.pane.set_state("building")
         result, tests = build_tests(self.source.name, self.source.text, **self._how_to_build())
         self._built(result)
         if previous is not None:
@@ -303,15 +308,13 @@ class CellRun:
             tests,
             timeout=self.options.timeout,
             budget=self.options.budget,
-            progress=lambda done, total, name: self._pane.set_progress(
-                done, total, name, "testing"
-            ),
+            progress=lambda done, total, name: self.pane.set_progress(done, total, name, "testing"),
         )
         self._on_machine = False
         bind(report)
-        self._pane.set_state("loading")  # takes the last test's panels away: the report has all
-        self._pane.set_state("tested" if report.ok else "failed", report.summary)
-        self._pane.finish()
+        self.pane.set_state("loading")  # takes the last test's panels away: the report has all
+        self.pane.set_state("tested" if report.ok else "failed", report.summary)
+        self.pane.finish()
         self._display(report)
         if not report.ok and not self.options.allow_failure:
             raise TestsFailed(f"{report.driver}: {report.summary}", report)
@@ -339,14 +342,14 @@ class CellRun:
 
     def _run_driver(self, load: Callable[[], None]) -> None:
         self._on_machine = True  # from here on: a machine that has stopped is rebooted first
-        self._pane.set_state("loading")
+        self.pane.set_state("loading")
         try:
             if self.options.trace is not None and self.driver is not None:
                 self.driver.target.restart_trace(self.options.trace)
             load()
         finally:
             if self.driver is not None:
-                self._pane.set_timings(self.driver.timings)
+                self.pane.set_timings(self.driver.timings)
 
     def _follow(self, driver: Driver) -> None:
         if self._stop_events is None:
@@ -356,11 +359,11 @@ class CellRun:
     def _take(self, events: Sequence[Event]) -> None:
         mine = [event for event in events if self._concerns(event)]
         if mine:
-            self._pane.add(mine)
+            self.pane.add(mine)
         if not self._in_cell and any(isinstance(e, BugcheckEvent | ErrorEvent) for e in mine):
-            self._pane.finish()
+            self.pane.finish()
         gone = self.driver is not None and self.driver.state == "gone"
-        if gone and any(_is_reboot(event) for event in mine):
+        if gone and any(isinstance(e, State) and e.state == "rebooted" for e in mine):
             self._on_machine = False  # it has seen its machine's end
 
     def _concerns(self, event: Event) -> bool:
@@ -376,14 +379,14 @@ class CellRun:
             why = driver.target.stopped
             detail = f"its machine has stopped ({why})" if why else "with its machine"
             variable = driver.name.replace("-", "_")
-            self._pane.set_state("gone", f"{detail}: {variable}.reload() loads it again")
+            self.pane.set_state("gone", f"{detail}: {variable}.reload() loads it again")
         else:
-            self._pane.set_state(driver.state, reason_of(driver, self._texts))
+            self.pane.set_state(driver.state, reason_of(driver, self._texts))
         if driver.state != "gone":  # one that is gone still sees the reboot
             self._on_machine = driver.state == "loading" or driver.loaded
         self._view_changed()
         if driver.state in ("unload pending", "unloaded", "gone"):
-            self._pane.finish()
+            self.pane.finish()
 
     # -- the pane's buttons, and the end --------------------------------------------------------
 
@@ -411,19 +414,17 @@ class CellRun:
 
     def _waiting(self) -> None:
         target = self.driver.target.name if self.driver is not None else "the target"
-        self._pane.set_waiting(
-            f"{target} is busy with another call: this follows when it has ended"
-        )
+        self.pane.set_waiting(f"{target} is busy with another call: this follows when it has ended")
 
     def _going_on(self) -> None:
         """The target is this button's now; what has happened meanwhile may have settled it."""
-        self._pane.set_waiting("")
-        if self._retired:
+        self.pane.set_waiting("")
+        if self.retired:
             raise UsageError("the cell was run again meanwhile")
 
     def settle(self) -> None:
         """Bring the pane's saved form up to date, where something has changed."""
-        self._pane.settle()
+        self.pane.settle()
 
     def retire(self) -> None:
         """The cell runs again: unload what it loaded before, and let its pane rest."""
@@ -432,15 +433,11 @@ class CellRun:
                 take_away(self.driver)
             if self.options.trace is not None:
                 self.driver.end_trace()
-        self._retired = True
+        self.retired = True
         if self._stop_events is not None:
             self._stop_events()
             self._stop_events = None
-        self._pane.retire()
-
-
-def _is_reboot(event: Event) -> bool:
-    return isinstance(event, State) and event.state == "rebooted"
+        self.pane.retire()
 
 
 @cache

@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
 
     setup = add("setup", _setup)
     setup.add_argument("--quiet", action="store_true", help="say nothing when all is there")
+    setup.add_argument(
+        "--rust-analyzer", action="store_true", help="install it too: completion in cells"
+    )
     doctor = add("doctor", _doctor)
     doctor.add_argument("--json", action="store_true", help="one JSON object a check")
     source = "a .rs file (what a cell would hold) or a crate folder"
@@ -130,14 +133,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _setup(given: argparse.Namespace) -> int:
     """Find or install what building needs; safe to run again."""
-    from .build import setup
+    from .build import describe_analyzer, setup, setup_analyzer
     from .sources import warm
 
     with Progress() as progress:
         toolchain = setup(progress)
         warm(progress)
+        if given.rust_analyzer:
+            setup_analyzer(toolchain, progress)
     if not given.quiet:
-        print(f"Ready: {toolchain.describe()}")
+        print(f"Ready: {toolchain.describe()}\nCompletion: {describe_analyzer(toolchain)}")
     return 0
 
 

@@ -8,17 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .driver import DeviceHandle, Driver
 from .errors import UsageError
 from .inspection import DriverInfo, image_of
 from .snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from .cellrun import CellRun
+
 #: Snapshots that one pane keeps: each may hold a good part of the machine's memory.
 MOST_SNAPSHOTS: Final = 8
 
 Waiting = Callable[[str], object]
+
+
+def offer_view(run: CellRun, image: Path) -> Callable[[], object]:
+    """Give a cell's pane its Driver view; call the result when the driver's state has changed."""
+    from .pane.show import offer_driver_view
+
+    find, over = (lambda: run.driver), (lambda: run.retired)
+    actions = DriverActions(run.source.name, image, find, over, run.options.timeout)
+    return offer_driver_view(run.pane, actions)
 
 
 class DriverActions:

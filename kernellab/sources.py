@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .build import BuildResult, build, build_folder, copied_folder
+from .build import BuildResult, Diagnostic, build, build_folder, copied_folder
+from .build import check as check_crate
 from .build import warm as warm_build
 from .crate import (
     Dependency,
@@ -45,6 +46,27 @@ def build_text(
     source, wanted = _split(text, dependencies)
     crate = write_crate(name, source, file_name=file_name, dependencies=wanted, modules=modules)
     return build(crate, release=release, progress=progress, cancel=cancel)
+
+
+def check_text(
+    name: str,
+    text: str,
+    *,
+    dependencies: Sequence[str] = (),
+    modules: Mapping[str, str] | None = None,
+    download: bool = True,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> list[Diagnostic]:
+    """What the compiler says of the driver ``name``; nothing is built.
+
+    Arguments and errors are those of :func:`build_text`, but errors of the compiler are in what is
+    returned; ``download`` says whether crates may be fetched that are not here yet.
+    """
+    validate_name(name)
+    source, wanted = _split(text, dependencies)
+    crate = write_crate(name, source, dependencies=wanted, modules=modules)
+    return check_crate(crate, download=download, progress=progress, cancel=cancel)
 
 
 def build_tests(
@@ -146,6 +168,11 @@ def _read_rust(path: Path) -> str:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text") from None
+
+
+def warm_check() -> None:
+    """Have the framework's interface compiled for checks, so that the first one is quick."""
+    check_crate(sample_crate(), download=False)
 
 
 def warm(progress: Progress | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ settings.register_profile(
     "kernellab", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("kernellab")
+
+# Five seconds of a processor for each kernel that starts: the tests of completion turn it on.
+os.environ.setdefault("KERNELLAB_RUST_ANALYZER", "off")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Install what only the tests need beside Python packages: Chromium, rustfmt and clippy.
+"""Install what only tests need beside Python packages: Chromium, rustfmt, rust-analyzer and so on.
 
 On Debian and Ubuntu, as root, missing packages are installed; elsewhere what is missing is
 named and the tests that need it are skipped with that reason. Costs nothing when all is there.
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 #: What tests look for, and the Debian package that brings it.
 WANTED = {
@@ -18,6 +19,7 @@ WANTED = {
     "cargo-clippy": "rust-web-clippy",
     "x86_64-w64-mingw32-gcc": "gcc-mingw-w64-x86-64",
     "clang-19": "clang-19",
+    "rust-analyzer": "rust-web-analyzer",
 }
 
 
@@ -29,6 +31,9 @@ def main() -> int:
         # The system's own: rustup's shims exist even where the component is missing.
         if not shutil.which(program, path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     }
+    # What rust-analyzer reads of Rust's library; it has no program to look for.
+    if not any(Path("/usr/src").glob("rustc-*/library/core")):
+        missing["Rust's library source"] = "rust-web-src"
     if not missing:
         return 0
     apt = shutil.which("apt-get")

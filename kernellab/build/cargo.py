@@ -116,7 +116,7 @@ def _build(
         found = store.load(key, release=release)
         if found is not None:
             return found  # another build of the same made it while this one waited
-        run = _run_for(crate, release, toolchain, progress, cancel)
+        run = run_for(crate, release, toolchain, progress, cancel)
         with cache.trouble():
             workspace.prepare(place, crate)
         run.cargo()
@@ -138,15 +138,16 @@ def _build(
     return dataclasses.replace(found, cached=False)
 
 
-def _run_for(
+def run_for(
     crate: CrateLike,
     release: bool,
     toolchain: Toolchain,
     progress: Progress | None,
     cancel: threading.Event | None,
-) -> _Run:
+) -> Run:
+    """A run of Cargo in the crate's workspace; its lock must be held while it goes on."""
     place = workspace.place_for(crate, toolchain)
-    return _Run(
+    return Run(
         name=crate.name,
         cwd=place,
         env=workspace.environment(place, toolchain),
@@ -183,7 +184,7 @@ def expand(
         tempfile.TemporaryDirectory(prefix="kernellab-expand-") as folder,
     ):
         written = Path(folder) / "expanded.rs"  # with its .d, which nobody needs
-        run = _run_for(crate, False, toolchain, progress, cancel)
+        run = run_for(crate, False, toolchain, progress, cancel)
         run.env = {**run.env, "RUSTC_BOOTSTRAP": crate.name.replace("-", "_")}
         run.extra = ("-Zunpretty=expanded", "-o", str(written))
         with cache.trouble():
@@ -221,7 +222,7 @@ def build_folder(
     place = workspace.place_for_folder(project.folder, toolchain)
     try:
         sysroot.ensure(toolchain, progress=progress, cancel=cancel)
-        run = _Run(
+        run = Run(
             name=project.name,
             cwd=project.workspace,
             env=workspace.environment(place, toolchain, remapped=project.remapped),
@@ -252,7 +253,7 @@ def build_folder(
     return dataclasses.replace(found, cached=run.fresh, seconds=seconds, sources=sources)
 
 
-def _finish(run: _Run, place: Path, key: str, paths: Sequence[linker_map.ItemPath] = ()) -> None:
+def _finish(run: Run, place: Path, key: str, paths: Sequence[linker_map.ItemPath] = ()) -> None:
     data, pdb = image.stamp(run.image.read_bytes(), run.pdb.read_bytes())
     written = workspace.map_of(place)
     names = linker_map.shorten(written.read_text(encoding="utf-8", errors="replace"))
@@ -262,7 +263,7 @@ def _finish(run: _Run, place: Path, key: str, paths: Sequence[linker_map.ItemPat
 
 
 @dataclass
-class _Run:
+class Run:
     """One run of Cargo and what came out of it.
 
     ``source`` is the driver's own root source file, ``shown`` what messages call it;
@@ -302,6 +303,19 @@ class _Run:
         if ended.returncode or not (self.image.name or self.extra):
             raise self._failure(ended.stderr)
 
+    def check(self, *, download: bool) -> list[Diagnostic]:
+        """Have the compiler look at the source and make nothing; what it says.
+
+        Raises BuildError where it cannot be asked, process.Cancelled.
+        """
+        ended = self._attempt(offline=True, command="check")
+        missing = ended.returncode and self.wanted and not self._errors()
+        if download and missing and _MISSING_OFFLINE.search(ended.stderr):
+            ended = self._attempt(offline=False, command="check")
+        if ended.returncode and not self._errors():
+            raise self._failure(ended.stderr)
+        return self.diagnostics
+
     def again(self) -> None:
         """Run Cargo once more where it did not see that the source had changed.
 
@@ -311,11 +325,11 @@ class _Run:
         os.utime(self.source, (later, later))
         self.cargo()
 
-    def _attempt(self, *, offline: bool) -> process.Completed:
+    def _attempt(self, *, offline: bool, command: str = "") -> process.Completed:
         self.diagnostics, self.fresh = [], False
         self._following = CargoProgress(self.progress)
         options = [
-            *("rustc" if self.extra else "build", "--lib"),
+            *(command or ("rustc" if self.extra else "build"), "--lib"),
             *(["--package", self.package] if self.package else []),
             *(["--offline"] if offline else []),
             *(["--release"] if self.release else []),
@@ -407,7 +421,10 @@ _COMMAND_LINE: Final = re.compile(
 )
 
 #: rustc's closing words, which repeat what was said.
-_SUMMARY: Final = re.compile(r"aborting due to|\d+ warnings? emitted|For more information about")
+_SUMMARY: Final = re.compile(
+    r"aborting due to|Some errors have detailed explanations|\d+ warnings? emitted"
+    r"|For more information about"
+)
 
 
 def summary(name: str, errors: Sequence[Diagnostic]) -> str:

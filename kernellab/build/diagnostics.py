@@ -39,7 +39,8 @@ class Diagnostic:
 
     ``level`` is ``error``, ``warning``, ``note`` or ``help``; ``code`` such as ``E0425`` or a
     lint's name; ``file``, ``line`` and ``column`` (from 1; 0 where there is none) of the main
-    span; ``ansi`` the whole message as rustc writes it, coloured for a terminal.
+    span, and its exclusive end; ``ansi`` the whole message as rustc writes it, coloured for a
+    terminal.
     """
 
     level: str
@@ -50,6 +51,8 @@ class Diagnostic:
     line: int = 0
     column: int = 0
     suggestions: tuple[Suggestion, ...] = ()
+    end_line: int = 0
+    end_column: int = 0
 
     @property
     def text(self) -> str:
@@ -136,7 +139,9 @@ def from_compiler(
     rendered = _with_help(rendered, text)
     files = {file_name, *modules}
     span = _main_span(message.get("spans", []), files)
-    shift = supplied if span.get("line_start") == 1 and span.get("file_name") == file_name else 0
+    own = supplied if span.get("file_name") == file_name else 0
+    shift = own if span.get("line_start") == 1 else 0
+    end_shift = own if span.get("line_end") == 1 else 0
     if supplied:
         rendered = _unshift(rendered, file_name, supplied)
     code = message.get("code")
@@ -155,6 +160,8 @@ def from_compiler(
             line=int(span.get("line_start", 0)),
             column=max(int(span.get("column_start", 0)) - shift, 0),
             suggestions=tuple(suggestions),
+            end_line=int(span.get("line_end", 0)),
+            end_column=max(int(span.get("column_end", 0)) - end_shift, 0),
         )
     ]
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from ..errors import KernelLabError, ToolchainError
 from . import cache, sysroot
+from .analyzer import describe_analyzer
 from .toolchain import Toolchain, find_toolchain
 
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)\s*>=\s*([0-9.]+)\s*$")
@@ -132,6 +133,8 @@ def _rust() -> Iterator[Check]:
     for name, path in (("clippy", toolchain.clippy), ("rustfmt", toolchain.rustfmt)):
         found = str(path) if path else "not there (only development of kernellab needs it)"
         yield Check(name, True, found)
+    # For completion: a driver is built without it.
+    yield Check("rust-analyzer", True, describe_analyzer(toolchain))
 
 
 def _windows_library(toolchain: Toolchain) -> Check:

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -88,16 +88,27 @@ def _say(progress: Progress | None, text: str) -> None:
 
 def _rustup(progress: Progress | None) -> str:
     """Add the Windows target with rustup, where it is; what to tell the user if that failed."""
-    rustup = shutil.which("rustup") or shutil.which("rustup", path=_CARGO_BIN)
-    if rustup is None:
+    if _rustup_program() is None:
         return ""
     name = _rustup_toolchain()
     if name is None:
         oldest = ".".join(map(str, MINIMUM))
         return f"rustup is here, but no Rust {oldest} or newer: `rustup toolchain install stable`"
+    return run_rustup(["target", "add", "--toolchain", name, TARGET], progress)
+
+
+def _rustup_program() -> str | None:
+    return shutil.which("rustup") or shutil.which("rustup", path=_CARGO_BIN)
+
+
+def run_rustup(arguments: Sequence[str], progress: Progress | None) -> str:
+    """Run rustup, where it is and reaches its server; what to tell the user if that failed."""
+    rustup = _rustup_program()
+    if rustup is None:
+        return ""
     if not _reachable():
         return "rustup is here, but its server cannot be reached: no network."
-    words = ["rustup", "target", "add", "--toolchain", name, TARGET]
+    words = ["rustup", *arguments]
     command = f"`{' '.join(words)}`"
     _say(progress, " ".join(words))
     try:
@@ -148,22 +159,33 @@ def _reachable() -> bool:
 
 def _apt(progress: Progress | None) -> str:
     """Install the distribution's Rust, as root; what to tell the user where that cannot be."""
+    return run_apt_install(apt_packages, progress)
+
+
+def run_apt_install(
+    wanted: Callable[[], list[str]], progress: Progress | None, *options: str
+) -> str:
+    """Install packages, as root; what to tell the user where that cannot be.
+
+    ``wanted`` says which, and is asked again after ``apt-get update`` where there are none.
+    """
     apt = shutil.which("apt-get")
     if apt is None or shutil.which("apt-cache") is None or sys.platform != "linux":
         return ""
-    packages = apt_packages()
+    packages = wanted()
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     if not packages and is_root:
         _say(progress, "apt-get update")
         _run_apt([apt, "-q", "update"])
-        packages = apt_packages()
+        packages = wanted()
     if not packages:
         return ""
-    words = ["apt-get", "install", "-y", *packages]
+    words = ["apt-get", "install", "-y", *options, *packages]
     if not is_root:
         return f"This command brings what is missing:\n\n  sudo {' '.join(words)}"
     _say(progress, " ".join(words))
-    return _run_apt([apt, "-q", *_APT_WAITS, "install", "-y", "--no-install-recommends", *packages])
+    words = ["-q", *_APT_WAITS, "install", "-y", "--no-install-recommends", *options, *packages]
+    return _run_apt([apt, *words])
 
 
 def _run_apt(arguments: Sequence[str]) -> str:
@@ -182,7 +204,7 @@ def apt_packages() -> list[str]:
     """The packages of this distribution that make a toolchain; empty where there are none."""
     names = [name for family in _APT_FAMILIES for name in family]
     linkers = [f"lld-{number}" for number in range(22, 16, -1)] + ["lld"]
-    versions = _versions([*names, *linkers])
+    versions = apt_versions([*names, *linkers])
     for family in _APT_FAMILIES:
         known = [versions.get(name) for name in family]
         if all(v is not None and v >= MINIMUM for v in (known[0], known[2])) and known[1]:
@@ -192,7 +214,7 @@ def apt_packages() -> list[str]:
     return []
 
 
-def _versions(names: Sequence[str]) -> dict[str, tuple[int, int]]:
+def apt_versions(names: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Major and minor version of each package that can be installed."""
     try:
         answer = process.run(

@@ -111,7 +111,7 @@ def _started(
                 if not abandoned:
                     started.append(_popen(words, cwd, env, stdin))
                     if not grace:
-                        watches.append(_watch(started[0].pid))
+                        watches.append(watch_group(started[0].pid))
             except OSError as error:
                 failed.append(error)
 
@@ -135,7 +135,7 @@ def _started(
         raise
     finally:
         for watch in watches:
-            _dismiss(watch)
+            dismiss(watch)
         for stream in (s for p in started for s in (p.stdout, p.stderr)):
             if stream is not None and started[0].poll() is not None:
                 with contextlib.suppress(OSError, ValueError):
@@ -162,7 +162,7 @@ def _popen(
 _WATCH: Final = 'read -r _ || kill -s KILL -- "-$0"'
 
 
-def _watch(group: int) -> subprocess.Popen[bytes] | None:
+def watch_group(group: int) -> subprocess.Popen[bytes] | None:
     """A shell that ends the process group should this Python be killed (1 ms; POSIX only)."""
     if os.name != "posix":
         return None
@@ -179,7 +179,8 @@ def _watch(group: int) -> subprocess.Popen[bytes] | None:
         return None  # no room for one more process: the program itself runs
 
 
-def _dismiss(watch: subprocess.Popen[bytes] | None) -> None:
+def dismiss(watch: subprocess.Popen[bytes] | None) -> None:
+    """The group has ended, or may go on: end the shell that watches."""
     if watch is None:
         return
     with contextlib.suppress(OSError):

@@ -150,7 +150,7 @@ def find_linker(home: Path, host: str) -> Path | None:
         return Path(found)
     numbered = [
         path
-        for folder in _path_folders()
+        for folder in path_folders()
         for path in folder.glob("lld-link-[0-9]*")
         if re.fullmatch(r"lld-link-\d+", path.name)
     ]
@@ -228,7 +228,7 @@ def _places() -> Iterator[tuple[Path, str]]:
             raise ToolchainError(f"KERNELLAB_RUSTC names {named}, which cannot be run")
         yield Path(found), "KERNELLAB_RUSTC"
         return
-    on_path = [folder / f"rustc{_EXE}" for folder in _path_folders()]
+    on_path = [folder / f"rustc{_EXE}" for folder in path_folders()]
     on_path = [path for path in on_path if os.access(path, os.X_OK)]
     for path in on_path[:1]:
         yield path, "on PATH"
@@ -251,7 +251,8 @@ def rustup_homes() -> list[Path]:
         return []
 
 
-def _path_folders() -> list[Path]:
+def path_folders() -> list[Path]:
+    """The folders on PATH."""
     return [Path(p) for p in os.environ.get("PATH", "").split(os.pathsep) if p]
 
 

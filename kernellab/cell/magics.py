@@ -10,7 +10,7 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.display import display
 
 from ..errors import KernelLabError, UsageError
-from . import tools
+from . import assist, tools
 from .options import complete_magic, file_parser, magic_help, parse_file_magic, parse_magic
 from .source import CellSource, cell_source, is_notebook, variable_name
 from .tools import formatted, without_traceback
@@ -76,6 +76,10 @@ class Runner(Protocol):
 
     def values_of(self, option: str, driver: str = "") -> Sequence[str]:
         """What ``option`` of the magic can be on the line of ``driver``, for completion."""
+
+    @property
+    def editor(self) -> assist.Editor:
+        """What completes and checks cells while they are written."""
 
     @property
     def editing(self) -> tools.Commands:
@@ -167,3 +171,4 @@ def register(shell: InteractiveShell, runner: Runner) -> None:
     shell.events.register("post_run_cell", runner.settle)
     shell.set_hook("complete_command", partial(_complete, runner), str_key="%%rustdriver")
     tools.register(shell, runner.editing)
+    assist.register(shell, runner.editor)
