@@ -30,7 +30,7 @@ class Check:
 
 def diagnose() -> list[Check]:
     """Look at everything that building and running needs; changes nothing, never raises."""
-    return [*_python(), _template(), *_cache(), *_rust()]
+    return [*_python(), _template(), _jupyter(), *_cache(), *_rust()]
 
 
 def _python() -> Iterator[Check]:
@@ -92,6 +92,18 @@ def _template() -> Check:
         if (folder / "Cargo.toml").is_file():
             return Check("Rust template", True, str(folder))
     return Check("Rust template", False, "missing", "install kernellab again")
+
+
+def _jupyter() -> Check:
+    """Whether JupyterLab and Notebook find the extension; all but editing works without it."""
+    from jupyter_core.paths import jupyter_path
+
+    for folder in jupyter_path("labextensions"):
+        package = Path(folder, "kernellab", "package.json")
+        if package.is_file():
+            return Check("Jupyter extension", True, str(package.parent))
+    found = "not there: Rust cells are not highlighted (it comes with `pip install kernellab`)"
+    return Check("Jupyter extension", True, found)
 
 
 def _cache() -> Iterator[Check]:

@@ -32,10 +32,10 @@ const theme = EditorView.baseTheme({
   ".kernellab-flash": {
     outline: "2px solid var(--jp-brand-color1, #1976d2)",
     outlineOffset: "-2px",
-    backgroundColor: "var(--jp-brand-color3, #bbdefb)",
+    // Under the text of a light and of a dark page.
+    backgroundColor: "rgba(33, 150, 243, 0.35)",
     animation: "kernellab-flash 1.6s ease-in",
   },
-  "&dark .kernellab-flash": { backgroundColor: "var(--jp-brand-color0, #0d47a1)" },
   "@keyframes kernellab-flash": { to: { backgroundColor: "transparent", outlineColor: "transparent" } },
   "@media (prefers-reduced-motion: reduce)": { ".kernellab-flash": { animation: "none" } },
 });
@@ -53,7 +53,8 @@ export class Editors {
     this.language = null;
     // model id of a cell -> Set of its editors' views; a notebook may be open twice.
     this.views = new Map();
-    // Called as listener(model, view) after each change of a cell's text or of what it is.
+    // Called as listener(model, view, used) when an editor is there, and with `used` when its text has
+    // changed or it is about to be written in.
     this.listeners = [];
     // Further editor extensions for code cells: function (model) -> extension.
     this.extensions = [];
@@ -106,10 +107,12 @@ export class Editors {
     const follow = ViewPlugin.define((view) => {
       if (!editors.views.has(id)) editors.views.set(id, new Set());
       editors.views.get(id).add(view);
-      queueMicrotask(() => editors.tell(model, view));
+      // An editor cannot be changed while it is made or updated.
+      const tell = (used) => queueMicrotask(() => editors.tell(model, view, used));
+      tell(false);
       return {
         update(update) {
-          if (update.docChanged) editors.tell(model, view);
+          if (update.docChanged || (update.focusChanged && view.hasFocus)) tell(true);
         },
         destroy() {
           const views = editors.views.get(id);
@@ -138,8 +141,8 @@ export class Editors {
     ];
   }
 
-  tell(model, view) {
-    for (const listener of this.listeners) listener(model, view);
+  tell(model, view, used) {
+    for (const listener of this.listeners) listener(model, view, used);
   }
 }
 

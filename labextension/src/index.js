@@ -1,9 +1,14 @@
 // kernellab in JupyterLab and Notebook: what makes a cell of Rust a good place to write it.
 
 import { IEditorExtensionRegistry, IEditorLanguageRegistry } from "@jupyterlab/codemirror";
+import { INotebookTracker } from "@jupyterlab/notebook";
+import { IRenderMimeRegistry } from "@jupyterlab/rendermime";
 import { ISettingRegistry } from "@jupyterlab/settingregistry";
 
+import { Diagnostics } from "./diagnostics.js";
 import { Editors } from "./editor.js";
+import { followKernel, showEdits } from "./outputs.js";
+import { listenToPanes } from "./panes.js";
 
 const PLUGIN = "kernellab:plugin";
 
@@ -17,10 +22,19 @@ const plugin = {
   id: PLUGIN,
   description: "Rust cells: highlighting, edits, diagnostics.",
   autoStart: true,
-  requires: [IEditorExtensionRegistry, IEditorLanguageRegistry],
+  requires: [IEditorExtensionRegistry, IEditorLanguageRegistry, INotebookTracker, IRenderMimeRegistry],
   optional: [ISettingRegistry],
-  activate(app, extensions, languages, settings) {
+  activate(app, extensions, languages, tracker, rendermime, settings) {
     const editors = new Editors();
+    const diagnostics = new Diagnostics(editors, rendermime);
+    const applied = showEdits(rendermime);
+    const follow = (panel) => {
+      listenToPanes(panel, editors);
+      followKernel(panel, applied);
+      diagnostics.follow(panel);
+    };
+    tracker.forEach(follow);
+    tracker.widgetAdded.connect((_, panel) => follow(panel));
     extensions.addExtension({
       name: "kernellab",
       factory: ({ model }) =>
@@ -32,6 +46,7 @@ const plugin = {
     if (settings) {
       followSettings(settings, (values) => {
         editors.setHighlighting(values.highlighting !== false);
+        diagnostics.set(values.diagnostics !== false, values.hover !== false);
       }).catch((error) => console.warn("kernellab: no settings", error));
     }
   },

@@ -273,7 +273,17 @@ class Lab:
         says = '#jp-bottom-panel :text-matches("\\\\| Idle")'
         if self.server.application == "notebook":
             says = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
+            self._wait_for_kernel()
         self.page.wait_for_selector(says, timeout=timeout * 1000)
+
+    def _wait_for_kernel(self) -> None:
+        """Notebook 7 says idle before it has a kernel, and what is run then is not run at all."""
+        for _ in range(300):
+            kernels = self.server.request("api/kernels")
+            if any(k["connections"] and k["execution_state"] == "idle" for k in kernels):
+                return
+            self.page.wait_for_timeout(200)
+        raise AssertionError("the notebook has no kernel")
 
     def run_all_cells(self, *, wait: bool = True, timeout: float = 60.0) -> None:
         """Run the whole notebook, through the menu as a user does."""

@@ -70,3 +70,15 @@ def test_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     diagnose()
     left = [p for p in root.rglob("*") if p.is_file()]
     assert [p.parent.name for p in left] == ["toolchain"] * len(left)
+
+
+def test_whether_jupyter_finds_the_extension(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = Path(__file__).parents[2] / "labextension" / "share" / "jupyter"
+    monkeypatch.setenv("JUPYTER_PATH", str(share))
+    check = by_name(diagnose())["Jupyter extension"]
+    assert check.ok and check.found == str(share / "labextensions" / "kernellab")
+    monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *_: [str(tmp_path)])
+    check = by_name(diagnose())["Jupyter extension"]
+    assert check.ok and "not there" in check.found
