@@ -20,7 +20,17 @@ _MODULES: Final = (
     "text.js",
     "cells.js",
     "store.js",
+    "filter.js",
+    "menu.js",
+    "criteria.js",
+    "row.js",
+    "scroll.js",
     "rows.js",
+    "select.js",
+    "export.js",
+    "help.js",
+    "logmenus.js",
+    "logkeys.js",
     "log.js",
     "tabs.js",
     "progress.js",
@@ -34,7 +44,7 @@ _MODULES: Final = (
 _STYLES: Final = ("style.css", "driver.css")
 
 _IMPORT: Final = re.compile(r'^import [^;]*? from "\./[\w.]+";\n', re.MULTILINE)
-_EXPORT: Final = re.compile(r"^export (?=(?:const|function|class)\b)", re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export (?=(?:const|function|async|class)\b)", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^\s*//.*\n", re.MULTILINE)
 
 

@@ -29,6 +29,7 @@ from .text import (
     diagnostic_text,
     explain_hint,
     one_line,
+    own_files,
     panic_text,
     stop_text,
     timings_text,
@@ -308,6 +309,7 @@ class LogPane:
             "dropped": self._rows.dropped,
             "pane": self.id,
             "tabs": self._tabs.head(),
+            "files": own_files(self._source),
         }
 
     def panels(self) -> list[str]:
@@ -327,10 +329,15 @@ class LogPane:
         """The first and last rows, for a saved notebook that keeps widget state."""
         finished = self.finished(SNAPSHOT)
         rows = [*finished.head, *finished.tail]
+        drivers = self._rows.drivers
         return {
             "rows": [
-                [r.text, r.time, r.kind | r.continued << 3, r.level, r.component] for r in rows
+                [r.text, r.time, r.kind | r.continued << 3 | r.irql << 4, r.level, r.component]
+                + [drivers.index(r.driver) | r.thread << 12]
+                for r in rows
             ],
             "head": len(finished.head),
             "omitted": finished.omitted,
+            "drivers": list(drivers),
+            "components": dict(self._rows.components),
         }

@@ -131,6 +131,11 @@ def is_user(frame: Frame, source: Source = None) -> bool:
     return frame.file == CELL or (isinstance(source, Mapping) and frame.file in source)
 
 
+def own_files(source: Source) -> list[str]:
+    """The files that frames and panics name and that are the user's own."""
+    return list(source) if isinstance(source, Mapping) else [CELL]
+
+
 def own_frame(frames: Sequence[Frame], source: Source = None) -> Frame | None:
     """The innermost frame in the user's own code; else the innermost whose line is known."""
     known = [frame for frame in frames if frame.file and frame.line]

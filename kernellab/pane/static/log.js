@@ -1,9 +1,17 @@
 // The log: tool bar and rows, from batches that the kernel numbers.
-import { element, plural } from "./text.js";
-import { Filter, Store } from "./store.js";
+import { element, grouped, plural } from "./text.js";
+import { reveal } from "./cells.js";
+import { Store } from "./store.js";
+import { Filter } from "./filter.js";
 import { RowList } from "./rows.js";
+import { Mouse } from "./select.js";
+import { Criteria } from "./criteria.js";
+import { LogMenus } from "./logmenus.js";
+import { LogKeys } from "./logkeys.js";
+import { plainLines, toClipboard } from "./export.js";
 
-const FILTER_SLICE = 25;
+const FILTER_SLICE = 20; // milliseconds
+const REDRAW = 80; // between two drawings while a search goes on
 const ASK_AGAIN = 1500;
 
 export class LogView {
@@ -12,25 +20,50 @@ export class LogView {
     this.send = send;
     this.changed = changed;
     this.store = new Store();
-    this.filter = new Filter(this.store);
+    this.filter = new Filter(this.store); // the rows shown
+    this.matches = new Filter(this.store); // of these, where the text is found
     this.dropped = 0;
+    this.missed = 0; // number of the first row that the user may not have seen
     this.tries = 0;
-    this.list = new RowList(this.store, this.filter, () => this.counts());
+    this.problem = "";
+    this.list = new RowList(this.store, this.filter, {
+      follow: () => this.counts(), drawn: () => this.drawn(),
+    });
+    this.list.maker.go = (driver, file, line) => this.goTo(driver, file, line);
+    this.criteria = new Criteria(this.store, {
+      changed: () => this.search(), selectedTimes: () => this.selectedTimes(),
+    });
+    this.mouse = new Mouse(this.list, (number) => this.criteria.pick(this.store.time(number)));
+    this.menus = new LogMenus(this);
+    this.keys = new LogKeys(this);
+    this.build();
+    this.criteria.drawChips();
+    this.search();
+  }
+
+  build() {
+    const { criteria, menus } = this;
     this.query = element("input", {
-      type: "search", placeholder: "Filter  ( / )", "aria-label": "Filter the log by text",
-      spellcheck: "false", oninput: () => this.search(), onkeydown: (e) => this.queryKey(e),
+      type: "search", "aria-label": "Filter the log by text", spellcheck: "false",
+      oninput: () => this.type(), onkeydown: (event) => this.keys.query(event),
     });
-    this.regular = element("button", {
-      type: "button", class: "toggle", text: ".*", "aria-pressed": "false",
-      title: "Filter by regular expression", "aria-label": "Regular expression",
-      onclick: () => {
-        const on = this.regular.getAttribute("aria-pressed") !== "true";
-        this.regular.setAttribute("aria-pressed", String(on));
-        this.search();
-      },
-    });
+    const toggle = (text, field, label, title) => {
+      const button = element("button", {
+        type: "button", class: "toggle", text, title, "aria-label": label, "aria-pressed": "false",
+        onclick: () => {
+          criteria[field] = !criteria[field];
+          button.setAttribute("aria-pressed", String(criteria[field]));
+          this.search();
+        },
+      });
+      return button;
+    };
+    this.findButton = toggle("Find", "find", "Find without hiding lines",
+      "Find: mark what matches and hide nothing");
+    this.step = element("span", { class: "joined steps" },
+      this.stepButton("▲", -1, "Previous match (Shift+Enter)"), this.stepButton("▼", 1, "Next match (Enter)"));
     this.followButton = element("button", {
-      type: "button", class: "toggle", onclick: () => this.list.follow(!this.list.following),
+      type: "button", class: "toggle follow", onclick: () => this.list.follow(!this.list.following),
     });
     this.copyButton = element("button", {
       type: "button", text: "Copy", title: "Copy the lines shown, or what is selected",
@@ -38,13 +71,27 @@ export class LogView {
     });
     this.count = element("span", { class: "count" });
     this.bar = element("div", { class: "bar", role: "toolbar", "aria-label": "Log" },
-      this.query, this.regular, this.followButton, this.copyButton, this.count);
-    this.el = element("div", { class: "log" }, this.bar, this.list.port);
+      element("span", { class: "joined search" }, this.query,
+        toggle("Aa", "sensitive", "Match case", "Match case"),
+        toggle(".*", "regular", "Regular expression", "Regular expression"), this.findButton),
+      this.step, criteria.popup.el, menus.look.el, this.followButton, this.copyButton,
+      menus.save.el, menus.help.el, this.count);
+    this.wrong = element("div", { class: "wrong", role: "alert", hidden: "" });
+    this.below = element("button", { type: "button", class: "below", hidden: "", onclick: () => this.list.follow(true) });
+    this.body = element("div", { class: "log-body" }, this.list.el, this.below);
+    this.el = element("div", { class: "log" }, this.bar, this.wrong, criteria.chips, this.body);
+  }
+
+  stepButton(text, by, title) {
+    return element("button", { type: "button", text, title, "aria-label": title, onclick: () => this.next(by) });
   }
 
   dispose() {
     this.list.dispose();
-    for (const timer of [this.askTimer, this.filterTimer]) clearTimeout(timer);
+    this.mouse.dispose();
+    this.menus.dispose();
+    this.criteria.popup.dispose();
+    for (const timer of [this.askTimer, this.filterTimer, this.sayTimer]) clearTimeout(timer);
   }
 
   // -- from the kernel --------------------------------------------------------------------------
@@ -53,22 +100,35 @@ export class LogView {
     if (this.saved) {
       this.saved = false;
       this.store.reset(0);
-      this.filter.restart();
+      this.restart();
       this.list.draw(true);
     }
-    const [times, metas, text] = buffers.map((b) => aligned(b));
+    if (Array.isArray(content.drivers)) this.names(content.drivers, content.components);
+    const [times, metas, text, origins] = buffers.map((b) => aligned(b));
     const count = times.byteLength / 8;
     const texts = count ? new TextDecoder().decode(text).split("\n") : [];
     const outcome = this.store.apply(
       content.first, content.base, new Float64Array(times.buffer), new Uint32Array(metas.buffer), texts,
+      origins ? new Uint32Array(origins.buffer) : new Uint32Array(count),
     );
     if (outcome === "gap") {
       this.ask(this.store.end);
       return;
     }
     if (this.store.end >= content.total) this.answered();
-    if (outcome) this.filter.restart();
+    if (outcome) this.restart();
     this.refresh(outcome);
+  }
+
+  names(drivers, components) {
+    const { store, list } = this;
+    if (drivers.length > 1 && store.drivers.length < 2 && drivers.filter(Boolean).length > 1) {
+      list.maker.options.columns.add("driver");
+      list.maker.look++;
+      list.draw(true);
+    }
+    store.drivers.splice(0, Infinity, ...drivers.map(String));
+    Object.assign(store.components, components);
   }
 
   // Ask for rows from a number on; again a few times, as an early question may not be heard.
@@ -88,101 +148,201 @@ export class LogView {
   }
 
   // Rows kept in a saved notebook's widget state; the kernel's own replace them.
-  restore({ rows = [], head = 0, omitted = 0 }) {
+  restore({ rows = [], head = 0, omitted = 0, drivers = [], components = {} }) {
     const gap = omitted ? [[`${plural(omitted, "line")} not kept in the notebook`, 0, 4, 0, 0]] : [];
     const all = [...rows.slice(0, head), ...gap, ...rows.slice(head)];
     this.saved = all.length > 0;
-    this.store.apply(0, 0, all.map((r) => r[1]),
-      all.map((r) => (r[2] | (r[3] << 8) | (r[4] << 16)) >>> 0), all.map((r) => r[0]));
+    this.names(drivers, components);
+    this.store.apply(0, 0, Float64Array.from(all, (r) => r[1]),
+      Uint32Array.from(all, (r) => (r[2] | (r[3] << 8) | (r[4] << 16)) >>> 0), all.map((r) => String(r[0])),
+      Uint32Array.from(all, (r) => r[5] ?? 0));
+    this.restart();
     this.refresh(true);
+  }
+
+  // What the kernel says of the log as a whole.
+  head(head) {
+    this.title = head.title ?? "the driver";
+    this.list.port.setAttribute("aria-label", `Log of ${this.title}`);
+    this.list.maker.own = Array.isArray(head.files) ? head.files.map(String) : ["cell"];
+    this.dropped = head.dropped ?? 0;
+    this.counts();
   }
 
   // -- what is shown ----------------------------------------------------------------------------
 
-  // What the kernel says of the log as a whole.
-  head(head) {
-    this.list.port.setAttribute("aria-label", `Log of ${head.title ?? "the driver"}`);
-    this.dropped = head.dropped ?? 0;
-    this.counts();
+  restart() {
+    this.filter.restart();
+    this.matches.restart();
+  }
+
+  // The row that the search begins at: where the user looks.
+  get near() {
+    return this.list.following ? this.store.end - 1 : this.list.top ?? this.store.base;
   }
 
   // New rows, or other ones: filter on, in slices, and draw.
   refresh(stale) {
     clearTimeout(this.filterTimer);
-    const done = this.filter.extend(FILTER_SLICE);
-    this.list.draw(Boolean(stale));
-    this.counts();
+    const done = this.filter.extend(FILTER_SLICE, this.near) &&
+      (!this.criteria.find || this.matches.extend(FILTER_SLICE, this.near));
+    const now = performance.now();
+    if (stale || done || now > (this.drawnAt ?? 0) + REDRAW) {
+      this.drawnAt = now;
+      this.list.draw(Boolean(stale));
+      this.counts();
+    }
     if (!done) this.filterTimer = setTimeout(() => this.refresh(false), 0);
+    else if (this.seek) this.seek();
+  }
+
+  // The user has typed: Find goes to the first match from here on.
+  type() {
+    this.search();
+    if (!this.criteria.find || !this.criteria.text) return;
+    this.seek = () => {
+      this.seek = null;
+      if (this.matches.count) this.next(0);
+    };
+    if (!this.matches.unseen()) this.seek();
+  }
+
+  search() {
+    const { criteria, list } = this;
+    criteria.text = this.query.value;
+    this.seek = null;
+    try {
+      const pattern = criteria.pattern();
+      this.problem = "";
+      const rule = criteria.rule(criteria.find ? null : pattern);
+      if (rule) rule.narrows = narrowedRule(this.filter.rule, rule, criteria.regular);
+      if (!sameRule(rule, this.filter.rule)) this.filter.set(rule);
+      const found = criteria.rule(pattern);
+      this.matches.set(criteria.find && pattern ? { ...found, invert: false } : null);
+      list.maker.pattern = criteria.invert && !criteria.find ? null : pattern;
+      list.maker.look++;
+    } catch (error) {
+      // The last good pattern's rows stay.
+      this.problem = String(error.message).replace(/^Invalid regular expression: /, "");
+    }
+    this.query.setAttribute("aria-invalid", String(Boolean(this.problem)));
+    this.query.placeholder = criteria.find ? "Find  ( / )" : "Filter  ( / )";
+    this.tellProblem();
+    this.step.hidden = !criteria.find;
+    this.refresh(true);
+  }
+
+  tellProblem() {
+    this.wrong.textContent = this.problem && `Not a regular expression: ${this.problem}`;
+    this.wrong.hidden = !this.problem;
+  }
+
+  // Go to the next match (1), the one before (-1), or stay where one is (0).
+  next(by) {
+    const { list } = this;
+    const found = this.criteria.find ? this.matches : this.filter;
+    if (!this.criteria.text || !found.count) return;
+    const here = list.current ?? list.top ?? this.store.base;
+    let place = found.placeOf(here);
+    const on = place < found.count && found.at(place) === here && list.current !== null;
+    if (by < 0) place -= 1;
+    else if (by > 0 && on) place += 1;
+    place = (place + found.count) % found.count;
+    list.choose(found.at(place), { reveal: false });
+    list.reveal(this.filter.placeOf(found.at(place)), true);
+    this.counts();
+  }
+
+  drawn() {
+    const { list, filter } = this;
+    if (list.following) this.missed = this.store.end;
+    const end = Math.min(filter.count, list.scroll.place + list.page + 1);
+    if (end > 0) this.missed = Math.max(this.missed, filter.at(end - 1) + 1);
+    this.counts();
   }
 
   counts() {
-    const total = this.store.texts.length;
-    const shown = this.filter.test ? `${this.filter.count.toLocaleString("en-US")} of ` : "";
-    const lost = this.dropped ? ` · ${this.dropped.toLocaleString("en-US")} dropped` : "";
-    this.count.textContent = `${shown}${plural(total, "line")}${lost}`;
+    const { filter, matches, criteria, list } = this;
+    const total = this.store.size;
+    let shown = filter.rule ? `${grouped(filter.count)} of ` : "";
+    if (criteria.find && criteria.text) {
+      const at = list.current !== null && matches.has(list.current) ? `${grouped(matches.placeOf(list.current) + 1)}/` : "";
+      shown = `${at}${grouped(matches.count)} found in ${shown}`;
+    }
+    const unseen = Math.max(filter.unseen(), criteria.find ? matches.unseen() : 0);
+    const searching = unseen ? ` · searching… ${Math.floor((100 * (total - unseen)) / total)} %` : "";
+    const lost = this.dropped ? ` · ${grouped(this.dropped)} dropped` : "";
+    const text = `${shown}${plural(total, "line")}${lost}${searching}`;
+    if (this.count.textContent !== text) this.count.textContent = text;
     this.count.classList.toggle("warning", Boolean(this.dropped));
-    const { following } = this.list;
+    this.count.title = this.dropped
+      ? "Dropped: prints that came faster than they could be taken, and the oldest lines beyond the million that is kept" : "";
+    if (this.dropped) this.count.tabIndex = 0;
+    else this.count.removeAttribute("tabindex");
+    const { following } = list;
     this.followButton.textContent = following ? "Following" : "▼ Follow";
     this.followButton.setAttribute("aria-pressed", String(following));
-    this.followButton.title = following ? "Stay here when lines come" : "Go to the end and stay there";
-    this.bar.hidden = this.list.port.hidden = total === 0;
+    this.followButton.title = following ? "Stay here when lines come (f)" : "Go to the end and stay there (f)";
+    const below = following ? 0 : filter.count - filter.placeOf(this.missed);
+    this.below.hidden = below <= 0;
+    this.below.textContent = `▼ ${plural(below, "new line")} below`;
+    this.bar.hidden = this.body.hidden = total === 0;
     this.changed();
   }
 
   // -- what the user does -----------------------------------------------------------------------
 
-  search() {
-    const problem = this.filter.set(
-      this.query.value, this.regular.getAttribute("aria-pressed") === "true",
-    );
-    this.query.setAttribute("aria-invalid", String(Boolean(problem)));
-    this.query.title = problem;
-    this.list.lastTop = 0;
-    this.refresh(true);
-  }
-
-  queryKey(event) {
-    if (event.key !== "Escape") return;
-    this.query.value = "";
-    this.search();
-    this.list.port.focus();
-    event.stopPropagation();
-  }
-
-  // A key pressed anywhere in the pane that no control has taken; whether it is taken here.
   key(event) {
-    const typing = event.target.closest("input, textarea, select");
-    if (event.key !== "/" || typing || event.ctrlKey || event.metaKey) return false;
-    this.query.focus();
-    return true;
+    return this.keys.pane(event);
   }
 
+  selectedTimes() {
+    const { range, current } = this.list;
+    if (range) return range.map((number) => this.store.time(number));
+    return current === null ? null : [this.store.time(current), null];
+  }
+
+  // Selected rows, or text within one, or else all that is shown.
   async copy() {
-    const selection = document.getSelection();
-    const text = this.list.selecting() ? String(selection) : this.filter.plain();
+    const { list, filter, store } = this;
+    const { range } = list;
+    const text = range
+      ? plainLines(store, filter, filter.placeOf(range[0]), filter.placeOf(range[1] + 1))
+      : list.selecting() ? String(document.getSelection()) : plainLines(store, filter);
     const done = await toClipboard(text);
     this.copyButton.textContent = done ? "Copied" : "Cannot copy";
     setTimeout(() => (this.copyButton.textContent = "Copy"), 1200);
   }
+
+  goTo(driver, file, line) {
+    const shown = reveal(this.el, { driver, file: file === "cell" ? null : file, line });
+    if (!shown) this.say(`Line ${line} of ${file} is not in this page`);
+  }
+
+  // A word below the bar, for a moment.
+  say(text) {
+    this.wrong.textContent = text;
+    this.wrong.hidden = false;
+    clearTimeout(this.sayTimer);
+    this.sayTimer = setTimeout(() => this.tellProblem(), 3000);
+  }
+}
+
+// The rule that a new one only narrows, as its text goes on from where the old one's ends; or null.
+function narrowedRule(before, rule, regular) {
+  if (regular || !before?.pattern || !rule.pattern || before.invert || rule.invert) return null;
+  const same = ["classes", "components", "drivers", "from", "to"].every((name) => before[name] === rule[name]);
+  if (!same || before.pattern.flags !== rule.pattern.flags) return null;
+  return rule.pattern.source.includes(before.pattern.source) ? before : null;
+}
+
+function sameRule(one, other) {
+  if (!one || !other) return one === other;
+  return ["classes", "components", "drivers", "from", "to", "invert"].every((name) => one[name] === other[name])
+    && String(one.pattern) === String(other.pattern);
 }
 
 // Bytes in a buffer of their own, as typed arrays need their alignment.
 export function aligned(view) {
   return new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-}
-
-export async function toClipboard(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // A page without https has no clipboard; the old way still works.
-    const area = element("textarea", { style: "position:fixed;opacity:0" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
 }

@@ -1,131 +1,135 @@
-// The rows that this view has, and which of them pass the filter.
+// The rows that this view has, in blocks of columns.
 import { CONTINUED } from "./text.js";
 
-// Rows are numbered as the kernel numbers them; `base` is the first one kept.
-export class Store {
+// Rows of a block. A full one keeps its lines as one text: that is small, and quick to search.
+const SHIFT = 12;
+export const BLOCK = 1 << SHIFT;
+
+class Block {
   constructor() {
-    this.base = 0;
-    this.texts = [];
-    this.times = [];
-    this.metas = [];
+    this.times = new Float64Array(BLOCK);
+    this.metas = new Uint32Array(BLOCK);
+    this.origins = new Uint32Array(BLOCK);
+    this.lines = [];
+    this.whole = null; // the lines as one text, each with its newline, once there are all
+    this.starts = null; // where each begins in it
   }
 
-  get end() {
-    return this.base + this.texts.length;
+  line(at) {
+    return this.whole === null ? this.lines[at] : this.whole.slice(this.starts[at], this.starts[at + 1] - 1);
+  }
+
+  set(at, text, time, meta, origin) {
+    if (this.whole !== null) {
+      this.lines = this.whole.split("\n");
+      this.lines.pop();
+      this.whole = null;
+    }
+    this.lines[at] = text;
+    this.times[at] = time;
+    this.metas[at] = meta;
+    this.origins[at] = origin;
+    if (this.lines.length === BLOCK) this.seal();
+  }
+
+  // Take `count` rows at once, from place `from` of the columns.
+  append(at, from, count, texts, times, metas, origins) {
+    while (this.lines.length < at) this.lines.push(""); // rows let go before this view had them
+    for (let i = from; i < from + count; i++) this.lines.push(texts[i]);
+    this.times.set(times.slice(from, from + count), at);
+    this.metas.set(metas.slice(from, from + count), at);
+    this.origins.set(origins.slice(from, from + count), at);
+    if (this.lines.length === BLOCK) this.seal();
+  }
+
+  seal() {
+    this.starts = new Uint32Array(BLOCK + 1);
+    let end = 0;
+    for (let at = 0; at < BLOCK; at++) {
+      this.starts[at] = end;
+      end += this.lines[at].length + 1;
+    }
+    this.starts[BLOCK] = end;
+    this.lines.push("");
+    this.whole = this.lines.join("\n");
+    this.lines = null;
+  }
+}
+
+// Rows are numbered as the kernel numbers them; `base` is the first one kept, `end` the next to come.
+export class Store {
+  constructor() {
+    this.drivers = [];
+    this.components = {};
+    this.reset(0);
+  }
+
+  reset(base) {
+    this.base = this.end = base;
+    this.blocks = new Map();
+  }
+
+  get size() {
+    return this.end - this.base;
   }
 
   // Take a batch. "gap": rows before it are missing; else whether earlier rows have changed.
-  apply(first, base, times, metas, texts) {
+  apply(first, base, times, metas, texts, origins = []) {
     if (this.end < base) this.reset(base);
     if (first > this.end) return "gap";
     let changed = false;
-    for (let i = 0; i < texts.length; i++) {
-      const at = first + i - this.base;
-      if (at < 0) continue;
-      if (at === this.texts.length) {
-        this.texts.push(texts[i]);
-        this.times.push(times[i]);
-        this.metas.push(metas[i]);
-      } else if (this.texts[at] !== texts[i] || this.metas[at] !== metas[i]) {
-        this.texts[at] = texts[i];
-        this.times[at] = times[i];
-        this.metas[at] = metas[i];
-        changed = true;
-      }
+    let i = Math.max(0, this.base - first);
+    for (; i < texts.length && first + i < this.end; i++) {
+      const number = first + i;
+      if (this.text(number) === texts[i] && this.meta(number) === metas[i]) continue;
+      changed = true;
+      this.block(number).set(number & (BLOCK - 1), texts[i], times[i], metas[i], origins[i] ?? 0);
     }
-    if (base > this.base + 100_000) {
-      const cut = base - this.base;
-      this.texts.splice(0, cut);
-      this.times.splice(0, cut);
-      this.metas.splice(0, cut);
+    while (i < texts.length) {
+      const at = this.end & (BLOCK - 1);
+      const count = Math.min(texts.length - i, BLOCK - at);
+      this.block(this.end).append(at, i, count, texts, times, metas, origins);
+      this.end += count;
+      i += count;
+    }
+    if (base > this.base) {
+      for (let id = this.base >>> SHIFT; id < base >>> SHIFT; id++) this.blocks.delete(id);
       this.base = base;
       changed = true;
     }
     return changed;
   }
 
-  reset(base) {
-    this.base = base;
-    this.texts = [];
-    this.times = [];
-    this.metas = [];
+  block(number) {
+    const id = number >>> SHIFT;
+    let block = this.blocks.get(id);
+    if (!block) this.blocks.set(id, (block = new Block()));
+    return block;
   }
 
   text(number) {
-    return this.texts[number - this.base];
-  }
-}
-
-// The rows' numbers that pass; all of them while there is no filter.
-export class Filter {
-  constructor(store) {
-    this.store = store;
-    this.test = null;
-    this.numbers = [];
-    this.seen = 0;
+    return this.blocks.get(number >>> SHIFT).line(number & (BLOCK - 1));
   }
 
-  // Returns what is wrong with a regular expression, or "".
-  set(query, regular) {
-    let problem = "";
-    if (!query) {
-      this.test = null;
-    } else if (regular) {
-      try {
-        const pattern = new RegExp(query, "i");
-        this.test = (text) => pattern.test(text);
-      } catch (error) {
-        problem = error.message;
-        this.test = null;
-      }
-    } else {
-      const wanted = query.toLowerCase();
-      this.test = (text) => text.toLowerCase().includes(wanted);
-    }
-    this.restart();
-    return problem;
+  time(number) {
+    return this.blocks.get(number >>> SHIFT).times[number & (BLOCK - 1)];
   }
 
-  restart() {
-    this.numbers = [];
-    this.seen = this.store.base;
+  meta(number) {
+    return this.blocks.get(number >>> SHIFT).metas[number & (BLOCK - 1)];
   }
 
-  // Look at rows not seen yet, for at most so many milliseconds; whether all were seen.
-  extend(milliseconds) {
-    const { store } = this;
-    this.seen = Math.max(this.seen, store.base);
-    if (!this.test) {
-      this.seen = store.end;
-      return true;
-    }
-    const until = performance.now() + milliseconds;
-    while (this.seen < store.end) {
-      if (this.test(store.text(this.seen))) this.numbers.push(this.seen);
-      this.seen++;
-      if ((this.seen & 1023) === 0 && performance.now() > until) return false;
-    }
-    return true;
+  driver(number) {
+    const origin = this.blocks.get(number >>> SHIFT).origins[number & (BLOCK - 1)];
+    return this.drivers[origin & 4095] ?? "";
   }
 
-  get count() {
-    return this.test ? this.numbers.length : this.store.texts.length;
+  thread(number) {
+    return this.blocks.get(number >>> SHIFT).origins[number & (BLOCK - 1)] >>> 12;
   }
 
-  // The number of the row shown at a place.
-  at(place) {
-    return this.test ? this.numbers[place] : this.store.base + place;
-  }
-
-  // All that pass, as text; a long line's parts are one line again.
-  plain() {
-    const lines = [];
-    for (let place = 0; place < this.count; place++) {
-      const at = this.at(place) - this.store.base;
-      const text = this.store.texts[at];
-      if (this.store.metas[at] & CONTINUED && lines.length) lines[lines.length - 1] += text;
-      else lines.push(text);
-    }
-    return lines.join("\n") + "\n";
+  // Whether a row goes on with what the one above began (a very long line).
+  continued(number) {
+    return Boolean(this.meta(number) & CONTINUED);
   }
 }

@@ -15,12 +15,49 @@ export function levelName(meta) {
   return LEVELS[level] ?? String(level);
 }
 
+// What rows can be told apart by: the level of a print, or what else it is.
+export const CLASSES = new Map([
+  ["plain", "Plain (println!)"], ["error", "Error"], ["warning", "Warning"], ["trace", "Trace"],
+  ["info", "Info"], ["other", "Other levels"], ["state", "— State"], ["verifier", "⚠ Verifier"],
+  ["bugcheck", "✖ Bug check"], ["failure", "✖ Errors, … lost events"],
+]);
+const LEVEL_CLASSES = ["error", "warning", "trace", "info"];
+const KIND_CLASSES = ["", "state", "verifier", "bugcheck", "failure", "failure"];
+
+export function classOf(meta) {
+  const kind = meta & 7;
+  if (kind !== KIND.PRINT) return KIND_CLASSES[kind] ?? "failure";
+  const level = (meta >>> 8) & 255;
+  if (level === 0 && meta >>> 16 === 77) return "plain";
+  return LEVEL_CLASSES[level] ?? "other";
+}
+
 export function formatTime(seconds) {
   return seconds.toFixed(6);
 }
 
+// A distance in time, in the unit that reads best: "+12 µs", "+1.250 ms", "−3.2 s".
+export function formatDistance(seconds) {
+  const size = Math.abs(seconds);
+  const sign = seconds < 0 ? "−" : "+";
+  if (size < 0.9995e-3) return `${sign}${Math.round(size * 1e6)} µs`;
+  if (size < 0.9995) return `${sign}${(size * 1e3).toFixed(3)} ms`;
+  return `${sign}${size.toFixed(3)} s`;
+}
+
+export function grouped(count) {
+  return count.toLocaleString("en-US");
+}
+
+// What is chosen of a list, in a few words.
+export function checkedNames(chosen, others) {
+  if (!chosen.length) return "none";
+  if (chosen.length <= 3) return chosen.join(", ");
+  return others.length <= 3 ? `all but ${others.join(", ")}` : `${chosen.length} of ${chosen.length + others.length}`;
+}
+
 export function plural(count, word) {
-  return `${count.toLocaleString("en-US")} ${word}${count === 1 ? "" : "s"}`;
+  return `${grouped(count)} ${word}${count === 1 ? "" : "s"}`;
 }
 
 // What the package's own static HTML is made of. Everything else is left out.
