@@ -332,8 +332,14 @@ class LogPane:
         drivers = self._rows.drivers
         return {
             "rows": [
-                [r.text, r.time, r.kind | r.continued << 3 | r.irql << 4, r.level, r.component]
-                + [drivers.index(r.driver) | r.thread << 12]
+                [
+                    r.text,
+                    r.time,
+                    r.kind | r.continued << 3 | r.irql << 4,
+                    r.level,
+                    r.component,
+                    drivers.index(r.driver) | r.thread << 12,
+                ]
                 for r in rows
             ],
             "head": len(finished.head),

@@ -37,12 +37,13 @@ export class Scroll {
   // The bar was moved, by whatever; whether by the user.
   moved() {
     const { port } = this;
+    if (Math.abs(port.scrollTop - this.set) < 1) return false;
     if (!this.own) {
+      this.set = port.scrollTop;
       this.place = Math.min(Math.floor(port.scrollTop / this.row), Math.max(this.count - 1, 0));
       this.into = port.scrollTop - this.place * this.row;
       return true;
     }
-    if (Math.abs(port.scrollTop - this.set) < 1) return false;
     this.set = port.scrollTop;
     const share = this.room ? port.scrollTop / this.room : 0;
     if (this.wrap) this.go(Math.floor(share * this.count));
