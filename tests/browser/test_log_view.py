@@ -36,7 +36,8 @@ MODEL = """async ([code, head]) => {
     window.revealed.push(event.detail);
   });
   window.take = ({ content, buffers }) => {
-    const bytes = buffers.map((b) => new DataView(Uint8Array.from(atob(b), (c) => c.charCodeAt(0)).buffer));
+    const view = (b) => new DataView(Uint8Array.from(atob(b), (c) => c.charCodeAt(0)).buffer);
+    const bytes = buffers.map(view);
     for (const act of heard["msg:custom"]) act(content, bytes);
   };
 }"""
