@@ -8,11 +8,12 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .driver import take_away
 from .errors import BuildCancelled, BuildError, KernelLabError, TestsFailed, UsageError
 from .failures import reason_of
+from .paneinfo import NOT_BUILT, about_build, rules_of, with_code
 from .protocol import BugcheckEvent, ErrorEvent, State
 from .verifier import EVERY_RULE, without
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from .editing.editor import Editor
     from .lab import Target
     from .protocol import Event
-
-
-_NOT_BUILT: Final = "the build was stopped: run the cell to build it; what ran before still runs"
 
 
 class Workbench:
@@ -206,6 +204,7 @@ class CellRun:
             on_unload=self.unload,
             on_reload=self.reload,
             on_cancel=self._cancel.set,
+            rules=rules_of(options.target),
             source=self._texts,
             log_file=not options.no_log_file,
         )
@@ -235,7 +234,7 @@ class CellRun:
             self._load(self._bench.target(self.options.target), result, bind)
         except (KeyboardInterrupt, BuildCancelled):
             building = self.driver is None and not self._on_machine
-            self.pane.set_state("interrupted", _NOT_BUILT if building else "")
+            self.pane.set_state("interrupted", NOT_BUILT if building else "")
             raise
         except BuildError as error:
             self.does_not_build, self.diagnostics = True, error.diagnostics
@@ -289,6 +288,7 @@ class CellRun:
     def _built(self, result: BuildResult) -> None:
         self.pane.set_diagnostics(result.diagnostics)
         self.pane.set_timings(build=result.seconds)
+        self.pane.set_built(about_build(result))
 
     def _test(self, previous: CellRun | None, bind: Callable[[object], None]) -> None:
         """Run the cell's own tests; the report is its result."""
@@ -357,7 +357,7 @@ class CellRun:
         driver.on_state = self._changed
 
     def _take(self, events: Sequence[Event]) -> None:
-        mine = [event for event in events if self._concerns(event)]
+        mine = [with_code(event, self.driver) for event in events if self._concerns(event)]
         if mine:
             self.pane.add(mine)
         if not self._in_cell and any(isinstance(e, BugcheckEvent | ErrorEvent) for e in mine):

@@ -226,6 +226,8 @@ class BugcheckEvent(Event):
 
     ``message`` is one sentence on what happened; ``instruction`` the disassembled faulting
     instruction, ``registers`` their values by lower-case name, where the target knows them.
+    ``disassembly`` is a few instructions around it, a line each, its own marked by ``→``: the
+    client adds that from the driver's image.
     """
 
     kind: ClassVar[str] = "bugcheck"
@@ -237,6 +239,7 @@ class BugcheckEvent(Event):
     instruction: str = ""
     registers: Mapping[str, str] = field(default_factory=dict)
     related: tuple[RelatedStack, ...] = ()
+    disassembly: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +267,8 @@ EVENTS: Final[Mapping[str, type[Event]]] = {
 _NAMES: Final[Mapping[type[Any], tuple[str, ...]]] = {
     cls: tuple(f.name for f in fields(cls)) for cls in (*EVENTS.values(), Frame, RelatedStack)
 }
+
+_WHERE_THERE_ARE: Final = ("registers", "related", "disassembly")
 
 # An error event's own ``kind`` field is called ``error`` on the class, which has a ``kind``.
 _RENAMED: Final = {"error": {"kind": "error"}}
@@ -313,7 +318,7 @@ def _build(cls: type[Any], given: Mapping[str, Any], renamed: Mapping[str, str])
             value = _frames(value)
         elif name == "related":
             value = _related(value)
-        elif name == "parameters":
+        elif name in ("parameters", "disassembly"):
             if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
                 raise ProtocolError(f"{name} is not a list of strings")
             value = tuple(value)
@@ -424,7 +429,7 @@ def event_fields(event: Event) -> dict[str, Any]:
             value = list(value)
         elif isinstance(value, Mapping):
             value = dict(value)
-        if value == "" or (name in ("registers", "related") and not value):
+        if value == "" or (name in _WHERE_THERE_ARE and not value):
             continue
         out[back.get(name, name)] = value
     return out

@@ -7,8 +7,8 @@ them on a terminal; only what names this machine or our own additions is changed
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from . import ansi as _ansi
@@ -20,7 +20,8 @@ class Suggestion:
     """A change that rustc proposes: replace a span of ``file`` by ``replacement``.
 
     Lines and columns count from 1, columns in characters; the end is exclusive.
-    ``applicability`` is rustc's, such as ``MachineApplicable``.
+    ``applicability`` is rustc's, such as ``MachineApplicable``. Suggestions of one message that
+    have the same ``group`` are one change, all or nothing.
     """
 
     message: str
@@ -31,6 +32,7 @@ class Suggestion:
     end_line: int
     end_column: int
     applicability: str = ""
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +147,10 @@ def from_compiler(
     if supplied:
         rendered = _unshift(rendered, file_name, supplied)
     code = message.get("code")
-    suggestions = [
-        each
-        for part in (message, *children)
-        for each in _suggestions(part, files, file_name, supplied)
-    ]
+    suggestions: list[Suggestion] = []
+    for part in (message, *children):
+        found = _suggestions(part, files, file_name, supplied)
+        suggestions += _grouped(found, suggestions[-1].group + 1 if suggestions else 0)
     return [
         Diagnostic(
             level=level,
@@ -208,6 +209,21 @@ def _suggestions(
             end_column=max(end - (extra if span["line_end"] == 1 else 0), 1),
             applicability=str(span.get("suggestion_applicability") or ""),
         )
+
+
+def _grouped(suggestions: Iterable[Suggestion], first: int) -> Iterator[Suggestion]:
+    """The spans of one help in groups: it has several where it proposes alternatives.
+
+    rustc gives the parts of one change in their order in the file, and change after change.
+    """
+    group, before = first, (0, 0)
+    end = before
+    for each in suggestions:
+        begin = (each.line, each.column)
+        if begin < end or begin == before:
+            group += 1
+        before, end = begin, (each.end_line, each.end_column)
+        yield replace(each, group=group)
 
 
 #: With the Windows target installed there is a ``std``: its panic handler meets the framework's.

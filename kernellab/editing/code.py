@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..build.symbols import Symbols
-from ..errors import UsageError
+from ..errors import LoadError, UsageError
 from ..protocol import Frame
 from ..target.sim.machine import pe
 
@@ -313,3 +313,29 @@ _CRATE: Final = re.compile(r"[\w-]+-\d+\.\d+[^/]*/src/|(?:compiler|portable|std)
 def source_lines(sources: Mapping[str, str]) -> dict[str, list[str]]:
     """Each source's lines; index 0 is line 1."""
     return {name: text.split("\n") for name, text in sources.items()}
+
+
+def around(image: Path, rva: int, *, count: int = 4) -> tuple[str, ...]:
+    """The instructions of a driver around the one that has ``rva`` in it, which ``→`` marks.
+
+    ``count`` before and after it, within its function. Empty where that is not to be known.
+    """
+    try:
+        code = Code(image)
+        function = code.function_at(rva)
+    except (UsageError, LoadError, ValueError):
+        return ()
+    if function is None:
+        return ()
+    found = code.instructions(function)
+    at = next((n for n, each in enumerate(found) if rva < each.address + each.size), None)
+    if at is None:
+        return ()
+    near = found[max(0, at - count) : at + count + 1]
+    lines = []
+    for each in near:
+        hint = each.goes_to or each.hint
+        text = f"+{each.address:#x}  {each.mnemonic} {each.operands}".rstrip()
+        here = each is found[at]
+        lines.append(("→ " if here else "") + text + (f"  ; {hint}" if hint else ""))
+    return tuple(lines)

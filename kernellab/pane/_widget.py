@@ -34,6 +34,8 @@ _MODULES: Final = (
     "log.js",
     "tabs.js",
     "progress.js",
+    "fixes.js",
+    "panels.js",
     "hex.js",
     "ctlcode.js",
     "chart.js",
@@ -41,7 +43,7 @@ _MODULES: Final = (
     "view.js",
 )
 
-_STYLES: Final = ("style.css", "driver.css")
+_STYLES: Final = ("style.css", "driver.css", "panels.css")
 
 _IMPORT: Final = re.compile(r'^import [^;]*? from "\./[\w.]+";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:const|function|async|class)\b)", re.MULTILINE)
@@ -74,6 +76,8 @@ class LogWidget(anywidget.AnyWidget):
     head: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
     #: Static HTML of compiler messages, violations and bug check, in this order.
     panels: traitlets.List[str] = traitlets.List().tag(sync=True)
+    #: What the compiler proposes and a button can apply: places in the panels name it by number.
+    fixes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     #: The first and last rows, for a saved notebook that keeps widget state.
     snapshot: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 

@@ -305,3 +305,24 @@ def meanings(code: str, count: int) -> tuple[str, ...]:
     found = explain(code)
     named = found.parameters if found is not None else ()
     return (*named, *("",) * count)[:count]
+
+
+#: Lessons of the course by what they are on, and the codes that belong there; all others: 13.
+_LESSONS: Final = {
+    "lesson 2 (pool)": (0x19, 0xC1, 0xC2, 0xC5, 0xCC, 0xCD, 0xD5, 0xD6),
+    "lesson 7 (IRQL and locks)": (
+        *(0x01, 0x09, 0x0A, 0x0F, 0x10, 0x11, 0xB8, 0xBF, 0xD1, 0xD3, 0xE3, 0x133, 0x4000008A),
+    ),
+    "lesson 8 (threads and timers)": (0x0C, 0x20, 0xC7, 0xCE, 0xD4, 0xE1, 0xE4, 0xE9),
+    "lesson 9 (pending and cancelling)": (0x35, 0x44, 0x48, 0xC9),
+    "lesson 10 (user memory)": (0x05, 0x06, 0x1A, 0x3F, 0x40, 0x4E, 0x76, 0xD7, 0xDA, 0x12E),
+}
+
+
+def lesson(code: str) -> str:
+    """Which of kernellab's lessons is on that; empty where the code is not known."""
+    if explain(code) is None:
+        return ""
+    number = int(code, 16)
+    named = (name for name, codes in _LESSONS.items() if number in codes)
+    return f"kernellab's {next(named, 'lesson 13 (bug checks)')}"

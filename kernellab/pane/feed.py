@@ -46,6 +46,9 @@ class Content(Protocol):
     def panels(self) -> list[str]:
         """Static HTML above the rows."""
 
+    def fixes(self) -> list[dict[str, Any]]:
+        """What buttons in the panels apply."""
+
     def snapshot(self) -> dict[str, Any]:
         """The first and last rows, for the widget's own state."""
 
@@ -79,7 +82,8 @@ class Feed:
             if self.widget is None:
                 with self._work:
                     content = self._content
-                    state = {"head": content.head(), "panels": content.panels()}
+                    state: dict[str, Any] = {"head": content.head(), "fixes": content.fixes()}
+                    state["panels"] = content.panels()
                     state["snapshot"] = content.snapshot()
                 self.widget = new_widget(**state)
                 self.widget.on_msg(on_message)
@@ -207,6 +211,7 @@ class Feed:
             self._sent_once = True
             head = self._content.head() if self._head_changed else None
             panels = self._content.panels() if self._panels_changed else None
+            fixes = self._content.fixes() if self._panels_changed else []
             self._head_changed = self._panels_changed = False
             if self._again is None and total <= AGAIN_ROWS:
                 now = time.monotonic()
@@ -222,7 +227,8 @@ class Feed:
             # Unequal each time, so that it is sent even when nothing else has changed.
             widget.head = {**head, "beat": time.monotonic()}
         if panels is not None:
-            widget.panels = panels
+            with widget.hold_sync():
+                widget.fixes, widget.panels = fixes, panels
 
     def _update_static(self) -> None:
         with self._saving:

@@ -17,13 +17,15 @@ from ..protocol import BugcheckEvent, ErrorEvent, Event, Violation
 from .bugcheck import render_bugcheck
 from .buttons import Buttons
 from .feed import Feed
+from .fixes import diff_text
 from .progress import Progress
-from .reports import render_diagnostics, render_stop, render_violations
+from .reports import fixes, render_build, render_diagnostics, render_stop, render_violations
 from .rows import Rows
 from .static_view import MAX_HTML, MAX_TEXT, Finished, render_html, render_text
 from .tabs import Tab, Tabs
 from .text import (
     LAST_LINES,
+    Rules,
     Source,
     bugcheck_text,
     diagnostic_text,
@@ -33,7 +35,7 @@ from .text import (
     panic_text,
     stop_text,
     timings_text,
-    violation_text,
+    violations_text,
 )
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ class LogPane:
 
     ``on_unload``, ``on_reload`` and ``on_cancel`` (of a build) are called, each in a thread of its
     own, when the user presses the button; what they raise is shown in the pane. ``source`` is the
-    user's own, for the lines shown with a bug check; ``log_file`` keeps a log that is too long for
-    the notebook.
+    user's own, for the lines shown with a bug check; ``rules`` what is known of the verifier's;
+    ``log_file`` keeps a log that is too long for the notebook.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class LogPane:
         on_reload: Callable[[], object] | None = None,
         on_cancel: Callable[[], object] | None = None,
         source: Source = None,
+        rules: Rules | None = None,
         log_file: LogFile | None = None,
     ) -> None:
         self.title = one_line(title)
         #: Identifies the pane in the page; also its ``display_id``.
         self.id = f"kernellab-{uuid.uuid4().hex[:12]}"
-        self._source = source
+        self._source, self._rules = source, rules
+        self._built: Mapping[str, Any] | None = None
         self._work = threading.Condition()  # guards all below
         self._rows = Rows(source)
         self._state, self._detail, self._timings, self._image = "", "", "", ""
@@ -146,6 +150,12 @@ class LogPane:
             self._diagnostics = list(diagnostics)
             self._feed.changed(panels=True)
 
+    def set_built(self, built: Mapping[str, Any]) -> None:
+        """What is to be said of a build that is done; see :func:`~.reports.render_build`."""
+        with self._work:
+            self._built = dict(built)
+            self._feed.changed(panels=True)
+
     def set_note(self, note: str) -> None:
         """A line below the log, such as an error of a button's action; empty takes it away."""
         with self._work:
@@ -212,13 +222,16 @@ class LogPane:
                 dropped=self._rows.dropped,
                 pane=self.id,
                 image=self._image,
-                panels=self.panels(),
+                panels=self._reports(),
             )
             if self._file is not None and omitted:
                 file, problem = self._file, self._file.problem
                 base = replace(base, log_file=file.shown, log_link=file.link, log_problem=problem)
-        texts = [*map(diagnostic_text, diagnostics), explain_hint(diagnostics)]
-        texts += [violation_text(v, self._source) for v in violations]
+        texts = []
+        for each in diagnostics:
+            texts += [diagnostic_text(each), diff_text(each, self._source)]
+        texts.append(explain_hint(diagnostics))
+        texts += violations_text(violations, self._source, self._rules)
         if stop is not None:
             texts.append(stop_text(stop, self._source))
         if bugcheck is not None:
@@ -313,10 +326,19 @@ class LogPane:
         }
 
     def panels(self) -> list[str]:
-        """Compiler messages, violations, and why it stopped, as static HTML (the lock is held)."""
+        """All that stands above the log, as static HTML (the lock is held)."""
+        built = render_build(self._built) if self._built is not None else ""
+        return [panel for panel in (built, *self._reports()) if panel]
+
+    def fixes(self) -> list[dict[str, Any]]:
+        """What buttons in the compiler's messages apply (the lock is held)."""
+        return [fix.state() for fix in fixes(self._diagnostics, self._source)]
+
+    def _reports(self) -> list[str]:
+        """Compiler messages, violations, and why it stopped."""
         panels = [
-            render_diagnostics(self._diagnostics),
-            render_violations(self._violations, self._source),
+            render_diagnostics(self._diagnostics, self._source),
+            render_violations(self._violations, self._source, self._rules),
         ]
         if self._stop is not None:
             panels.append(render_stop(self._stop, self._source))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from .terminal import TextPane
-from .text import Source
+from .text import Rules, Source
 
 if TYPE_CHECKING:
     from .driver_tab import Actions
@@ -31,6 +31,7 @@ def new_pane(
     *,
     rich: bool = True,
     source: Source = None,
+    rules: Rules | None = None,
     log_file: bool = False,
     **actions: Callable[[], object] | None,
 ) -> LogPane | TextPane:
@@ -40,12 +41,12 @@ def new_pane(
     ``actions`` are ``on_unload``, ``on_reload``, ``on_cancel``: what the buttons do.
     """
     if not rich:
-        return TextPane(title, source=source)
+        return TextPane(title, source=source, rules=rules)
     from .log import LogPane
     from .log_file import LogFile
 
     file = LogFile(title) if log_file else None
-    return LogPane(title, source=source, log_file=file, **actions)
+    return LogPane(title, source=source, rules=rules, log_file=file, **actions)
 
 
 def offer_driver_view(pane: LogPane | TextPane, actions: Actions) -> Callable[[], object]:

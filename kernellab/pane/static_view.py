@@ -6,9 +6,12 @@ capped, so that a chatty driver does not make a notebook that nobody can open.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from html import escape
+from pathlib import Path
 from typing import Final
 
 from .rows import MARKS, PRINT, Row, plain_rows
@@ -135,7 +138,9 @@ def render_html(finished: Finished) -> str:
     if finished.image:
         image = escape(finished.image)
         parts.append(f'<div style="font-size:11px;opacity:.8">{image}</div>')
-    parts += finished.panels
+    if finished.panels:
+        parts.append(f"<style>{panel_style()}</style>")
+        parts += ['<div class="kl-panels">', *finished.panels, "</div>"]
     rows = [_row(row) for row in finished.head]
     if finished.omitted:
         rows.append(_omitted_html(finished))
@@ -149,6 +154,14 @@ def render_html(finished: Finished) -> str:
     if finished.total or finished.dropped:
         parts.append(f'<div style="font-size:11px;opacity:.8">{escape(_foot(finished))}</div>')
     return "".join([*parts, "</div>"])
+
+
+@cache
+def panel_style() -> str:
+    """What panels look like, once for all of a pane, without what only a reader of it needs."""
+    text = (Path(__file__).parent / "static" / "panels.css").read_text(encoding="utf-8")
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    return re.sub(r"\s*([{};:,>])\s*", r"\1", " ".join(text.split())).replace(";}", "}")
 
 
 def _row(row: Row) -> str:

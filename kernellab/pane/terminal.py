@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
+from .fixes import diff_text
 from .text import (
+    Rules,
     Source,
     bugcheck_text,
     diagnostic_text,
@@ -49,11 +51,13 @@ class TextPane:
         on_reload: Callable[[], object] | None = None,
         on_cancel: Callable[[], object] | None = None,
         source: Source = None,
+        rules: Rules | None = None,
         write: Callable[[str], object] | None = None,
     ) -> None:
         self.title = one_line(title)
         self.id = ""
-        self._source = source
+        self._source, self._rules = source, rules
+        self._explained: set[str] = set()  # rules that something was said of
         self._write = write or _standard_output
         self._colours = _has_colours if write is None else _never
         self._state = ""
@@ -69,7 +73,9 @@ class TextPane:
                 if isinstance(event, DbgPrint):
                     self._print(event)
                 elif isinstance(event, Violation):
-                    self._report(violation_text(event, self._source), _YELLOW)
+                    rules = None if event.rule in self._explained else self._rules
+                    self._explained.add(event.rule)
+                    self._report(violation_text(event, self._source, rules), _YELLOW)
                 elif isinstance(event, BugcheckEvent):
                     self._say_state("bug check", "")
                     self._report(bugcheck_text(event, self._source), _RED)
@@ -104,8 +110,13 @@ class TextPane:
                 ansi = getattr(diagnostic, "ansi", "")
                 coloured = bool(ansi) and self._colours()
                 self._say(ansi.rstrip("\n") if coloured else diagnostic_text(diagnostic))
+                if diff := diff_text(diagnostic, self._source):
+                    self._say(diff)
             if hint := explain_hint(diagnostics):
                 self._say(hint)
+
+    def set_built(self, built: Mapping[str, Any]) -> None:
+        """Nothing: a terminal's log stays short."""
 
     def set_note(self, note: str) -> None:
         """Print a note."""

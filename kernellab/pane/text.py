@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..protocol import BugcheckEvent, ErrorEvent, Frame, RelatedStack, Violation
-from .codes import explain, meanings, page
+from .codes import explain, lesson, meanings, page
+from .registers import notes
 
 #: What must not reach a screen as it is. Controls but tab and newline; C1 controls; soft
 #: hyphen; fillers that draw nothing; zero-width and direction characters (Unicode TR 36, 9);
@@ -49,6 +50,9 @@ CELL: Final = "cell"
 
 #: The user's own source: text by the file that frames name; text alone is the cell's.
 Source = str | Mapping[str, str] | None
+
+#: What is known of the verifier's rules: by name, what each finds, and the page to read.
+Rules = Mapping[str, tuple[str, str]]
 
 #: How a Rust panic begins: the file and the line.
 _PANICKED: Final = re.compile(r"panicked at ([^:]+):(\d+):")
@@ -111,6 +115,13 @@ def format_seconds(seconds: float) -> str:
     if seconds >= 0.00095:
         return f"{seconds * 1e3:.0f} ms"
     return f"{seconds * 1e6:.0f} µs"
+
+
+def format_size(size: int) -> str:
+    """So many bytes as a person reads them: ``900 bytes``, ``14 KB``, ``1.2 MB``."""
+    if size < 1000:
+        return f"{size} bytes"
+    return f"{size / 1024:.0f} KB" if size < 1000 * 1024 else f"{size / 1024**2:.1f} MB"
 
 
 def timings_text(timings: Mapping[str, float]) -> str:
@@ -176,9 +187,21 @@ def advice(frame: Frame | None, source: Source = None) -> str:
     )
 
 
+def reload_advice(driver: str) -> str:
+    """How to have the driver back as it is."""
+    if not driver.isascii() or not driver.replace("-", "_").isidentifier():
+        return ""
+    return f"{driver.replace('-', '_')}.reload() loads the same image again."
+
+
 def frame_text(frame: Frame) -> str:
     """A frame in one line: ``hello::init at cell:7``."""
     return one_line(str(frame)) + (" (inlined)" if frame.inlined else "")
+
+
+def code_line(text: str) -> str:
+    """A line of machine code, its columns kept."""
+    return printable(text).replace("\n", " ").replace("\t", " ")
 
 
 def code_text(code: str) -> str:
@@ -218,7 +241,7 @@ def bugcheck_text(
     own = stopped_at(event.frames, source, last_words)
     if own is not None and source is not None:
         out += _excerpt_text(source, own)
-        out.append(f"    {advice(own, source)}")
+        out.append(f"    {advice(own, source)} {reload_advice(event.driver)}".rstrip())
     if event.parameters:
         out.append("    parameters: " + ", ".join(one_line(p) for p in event.parameters))
         for n, meaning in enumerate(meanings(event.code, len(event.parameters)), 1):
@@ -227,8 +250,16 @@ def bugcheck_text(
     if event.frames:
         out.append("    call stack, innermost first:")
         out += _frames_text(event.frames, source)
-    if event.instruction:
+    if event.disassembly:
+        out.append("    instructions:")
+        lines = [code_line(each) for each in event.disassembly]
+        out += [f"    {each}" if each[:1] == "→" else f"      {each}" for each in lines]
+    elif event.instruction:
         out.append(f"    instruction: {one_line(event.instruction)}")
+    out += [
+        f"    {one_line(name)} {one_line(event.registers[name])}: {said}"
+        for name, said in notes(event).items()
+    ]
     out += _related_text(event.related, source)
     if log:
         out.append("    last lines of the log:")
@@ -236,7 +267,8 @@ def bugcheck_text(
     found = explain(event.code)
     if found is not None:
         out.append(f"    usual cause: {found.cause}")
-        out.append(f'    to read: Microsoft, "{page(event.code, one_line(event.name))}"')
+        title = page(event.code, one_line(event.name))
+        out.append(f'    to read: Microsoft, "{title}"; {lesson(event.code)}')
     return "\n".join(out)
 
 
@@ -267,10 +299,42 @@ def _excerpt_text(source: Source, frame: Frame) -> list[str]:
     ]
 
 
-def violation_text(event: Violation, source: Source = None) -> str:
+def violation_place(event: Violation, source: Source = None) -> Frame | None:
+    """Where in the user's own code a rule was broken."""
+    return next((f for f in event.frames if is_user(f, source) and f.line), None)
+
+
+def stack_key(event: Violation) -> tuple[object, ...]:
+    """Equal for violations that came about in the same way, whatever the addresses are."""
+    return tuple((each.function or each.rva, each.file, each.line) for each in event.frames)
+
+
+def violations_text(
+    events: Sequence[Violation], source: Source = None, rules: Rules | None = None
+) -> list[str]:
+    """Broken rules as plain text; what is known of a rule, and a place, is said once."""
+    out, places, explained = [], set[object](), set[str]()
+    for event in events:
+        place = (event.rule, stack_key(event))
+        if event.frames and place in places:
+            message = one_line(event.message)
+            out.append(f"verifier: {one_line(event.rule)}: {message} (in the same place)")
+        else:
+            known = None if event.rule in explained else rules
+            out.append(violation_text(event, source, known))
+        places.add(place)
+        explained.add(event.rule)
+    return out
+
+
+def violation_text(event: Violation, source: Source = None, rules: Rules | None = None) -> str:
     """A broken rule as plain text, its place in ``source`` and its call stack below."""
     out = [f"verifier: {one_line(event.rule)}: {one_line(event.message)}"]
-    own = next((f for f in event.frames if is_user(f, source) and f.line), None)
+    if rules and event.rule in rules:
+        summary, to_read = rules[event.rule]
+        out.append(f"    {summary} (--no-verify {event.rule} switches this rule off)")
+        out.append(f"    to read: {to_read}")
+    own = violation_place(event, source)
     if own is not None and source is not None:
         out += _excerpt_text(source, own)
     out += _frames_text(event.frames, source)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from kernellab.pane.bugcheck import render_bugcheck
-from kernellab.pane.text import MOST_FRAMES
-from kernellab.protocol import BugcheckEvent, Frame
+from kernellab.pane.places import OPEN_FRAMES
+from kernellab.pane.registers import notes
+from kernellab.pane.text import MOST_FRAMES, bugcheck_text
+from kernellab.protocol import BugcheckEvent, Frame, event_fields, parse_event
 from tests.pane.helpers import HOSTILE, harmless
 
 CELL = "%%rustdriver boom\nfn a() {\n    let x = <nowhere>();\n}\n// end\n"
@@ -17,6 +20,7 @@ OWN = Frame(module="boom.sys", rva=0x10, function="boom::init", file="cell", lin
 LIBRARY = Frame(function="read", file="core/ptr.rs", line=2029, inlined=True)
 KERNEL = Frame(module="ntoskrnl.exe", rva=0x12F0)
 EVENT = BugcheckEvent(
+    driver="boom",
     code="0x7e",
     name="SYSTEM_THREAD_EXCEPTION_NOT_HANDLED",
     message="The driver read address 0.",
@@ -54,8 +58,9 @@ def test_it_names_the_line_of_the_cell_first() -> None:
     html = render_bugcheck(EVENT, CELL)
     text = Outline(html).text
     order = [
-        *("SYSTEM_THREAD", "0x0000007E", "The driver read address 0.", "Look at line 3"),
-        *("Line 3 of your cell", "→ 3 │     let x = <nowhere>();", "Call stack", "boom::init"),
+        *("SYSTEM_THREAD", "0x0000007E", "The driver read address 0.", "Line 3 of your cell"),
+        *("→ 3 │     let x = <nowhere>();", "Look at line 3", "boom.reload()"),
+        *("The usual cause", "Parameters", "Call stack", "boom::init", "Registers", "To read"),
     ]
     assert sorted(order, key=text.index) == order
     assert re.search(r"<strong [^>]*>→ 3 │     let x = &lt;nowhere&gt;\(\);</strong>", html)
@@ -63,7 +68,7 @@ def test_it_names_the_line_of_the_cell_first() -> None:
 
 def test_the_users_frame_has_a_mark_besides_its_weight() -> None:
     html = render_bugcheck(EVENT, CELL)
-    frames = re.findall(r"<li title=.*?</li>", html)
+    frames = re.findall(r"<li.*?</li>", html)
     assert [("▸" in frame, "<strong>" in frame) for frame in frames] == [
         (False, False), (True, True), (False, False)
     ]  # fmt: skip
@@ -74,7 +79,40 @@ def test_the_users_frame_has_a_mark_besides_its_weight() -> None:
 def test_roles_and_names_for_a_screen_reader() -> None:
     html = render_bugcheck(EVENT, CELL)
     assert 'role="group" aria-label="Bug check SYSTEM_THREAD_EXCEPTION_NOT_HANDLED"' in html
-    assert "<summary>Registers and instruction</summary>" in html
+    assert "<summary>Registers</summary>" in html
+    assert "<summary>Instructions</summary>" in html
+
+
+def test_frames_of_the_kernel_are_dim_and_long_stacks_fold() -> None:
+    html = render_bugcheck(replace(EVENT, frames=(OWN, *(KERNEL,) * 20)), CELL)
+    assert html.count('<li class="kl-dim"><code>ntoskrnl.exe+0x12f0</code>') == 20
+    assert f'<summary>Show all 21</summary><ol start="{OPEN_FRAMES}"' in html
+    assert '<span class="kernellab-go">cell:3</span>' in html
+
+
+def test_registers_that_the_address_was_made_of_are_explained() -> None:
+    event = replace(
+        EVENT,
+        instruction="mov rax, qword ptr [rcx + r8*8 + 0x10]",
+        registers={"rax": "0x0", "rcx": "0x0", "r8": "0x2000000", "rdx": "0xcdcdcdcdcdcdcdcd"},
+    )
+    assert notes(event) == {
+        "rcx": "NULL: the address was made of it",
+        "r8": "an address of programs, not of the kernel: the address was made of it",
+        "rdx": "CD repeated: pool that nothing was written to yet",
+    }
+    html = render_bugcheck(event, CELL)
+    assert "   rcx 0000000000000000 ←" in html and "   rax 0000000000000000  " in html
+    assert "<code>rcx</code> ← NULL" in html
+    assert "rcx 0x0: NULL: the address was made of it" in bugcheck_text(event, CELL)
+
+
+def test_instructions_around_the_one_that_faulted() -> None:
+    event = replace(EVENT, disassembly=("+0x10  push rbx", "→ +0x11  mov eax, [<rcx>]"))
+    html = render_bugcheck(event, CELL)
+    assert '<strong class="kl-here">→ +0x11  mov eax, [&lt;rcx&gt;]</strong>' in html
+    assert "→ +0x11  mov eax, [<rcx>]" in bugcheck_text(event, CELL)
+    assert parse_event(event_fields(event)) == event
 
 
 @pytest.mark.parametrize("source", [None, "", "%%rustdriver boom\n"])
@@ -92,7 +130,7 @@ def test_without_anything_known() -> None:
 
 def test_a_runaway_stack_is_capped() -> None:
     html = render_bugcheck(BugcheckEvent(code="0x7f", name="X", frames=(OWN,) * 9000), CELL)
-    assert html.count("<li title") == MOST_FRAMES
+    assert html.count("<li><strong>") == MOST_FRAMES
     assert f"… and {9000 - MOST_FRAMES} more" in html
 
 
@@ -106,4 +144,6 @@ def test_hostile_text(hostile: str) -> None:
     )  # fmt: skip
     html = render_bugcheck(event, hostile, last_words=hostile)
     harmless(html, html=True)
-    assert Outline(html).tags <= set("div strong code pre ol li span details summary".split())
+    assert Outline(html).tags <= set(
+        "div strong code pre ol li span details summary table tbody tr td".split()
+    )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 import pytest
 
+from kernellab.build.diagnostics import Diagnostic
 from kernellab.pane.reports import (
     MOST,
     MOST_CHARACTERS,
+    render_build,
     render_diagnostics,
     render_stop,
     render_violations,
 )
+from kernellab.pane.static_view import panel_style
+from kernellab.pane.text import violations_text
 from kernellab.protocol import ErrorEvent, Frame, Violation
 from tests.pane.helpers import HOSTILE, harmless
 
 CELL = "%%rustdriver leaky\nfn a() {}\nforget(x);\n"
 OWN = Frame(function="init", file="cell", line=3)
+E0308 = Diagnostic("error", "m", "error[E0308]: m\n", "E0308", "cell", 3, 1)
 POOL = Frame(function="allocate", file="windows-kernel-rs/src/pool.rs", line=86)
 
 
@@ -49,7 +55,7 @@ def test_violations_are_capped_with_a_note() -> None:
 
 def test_errors_are_open_and_warnings_folded() -> None:
     html = render_diagnostics([Message("warning", "careful"), Message("error", "wrong")])
-    errors, warnings = html.split('<details class="kernellab-warnings"')
+    errors, warnings = html.split('<details class="kernellab-warnings')
     assert "✖ 1 error<" in errors and "wrong" in errors and "careful" not in errors
     assert "⚠ 1 warning<" in warnings and "careful" in warnings
     assert " open" not in warnings
@@ -59,7 +65,7 @@ def test_errors_are_open_and_warnings_folded() -> None:
 
 def test_the_compilers_own_layout_is_kept_in_columns() -> None:
     html = render_diagnostics([Message("error", html='<pre class="x">a\n  |\n\n\n</pre>')])
-    assert "monospace" in html
+    assert "pre{font:12px/1.45 var(--jp-code-font-family,monospace)" in panel_style()
     assert 'class="x">a\n  |</pre>' in html
 
 
@@ -91,3 +97,55 @@ def test_hostile_text(hostile: str) -> None:
     harmless(render_diagnostics([Message("error", hostile), Message(hostile, hostile)]), html=True)
     stop = ErrorEvent(error=hostile, message=hostile, frames=(frame,))
     harmless(render_stop(stop, hostile), html=True)
+
+
+def test_violations_of_one_rule_stand_together_with_what_is_known_of_it() -> None:
+    rules = {"leak-pool": ("pool was not <freed>", "Bug Check 0xC4")}
+    found = [Violation(rule="leak-pool", message=f"block {n}") for n in range(4)]
+    found.insert(1, Violation(rule="irql-too-high", message="at 2"))
+    html = render_violations(found, CELL, rules)
+    assert "<code>leak-pool ×4</code>: block 0" in html
+    assert html.index("block 1") < html.index("2 more of leak-pool") < html.index("block 2")
+    assert html.index("block 3") < html.index("pool was not &lt;freed&gt;. To read: Bug Check 0xC4")
+    assert html.count("--no-verify leak-pool") == 1 and "--no-verify irql" not in html
+    assert "×" not in html.split("irql-too-high")[1]
+
+
+def test_of_several_errors_the_first_is_open_and_all_are_listed() -> None:
+    errors = [replace(E0308, message=f"wrong {n}", line=n) for n in (3, 9)]
+    html = render_diagnostics(errors, CELL)
+    place = '<span class="kernellab-go">cell:{}</span></summary>'
+    assert f"<details open><summary><code>E0308</code> wrong 3 {place.format(3)}" in html
+    assert f"<details><summary><code>E0308</code> wrong 9 {place.format(9)}" in html
+    assert html.count("%rustc --explain E0308") == 1
+
+
+def test_places_of_the_users_files_can_be_gone_to() -> None:
+    text = "--> cell:7:13, sub/a.rs:2:1; core/cell:9 mycell:1 windows/sub/a.rs:3 cell:x"
+    html = render_diagnostics([Message("error", text)], {"cell": CELL, "sub/a.rs": ""})
+    assert re.findall(r'kernellab-go">([^<]*)<', html) == ["cell:7:13", "sub/a.rs:2:1"]
+
+
+def test_a_build_in_one_line_with_what_there_is_to_know_folded() -> None:
+    built = {
+        "seconds": 0.31, "size": 14336, "pdb_size": 200_000, "sha256": "ab" * 32, "warnings": 1,
+        "command": "cargo build --lib --offline", "release": False, "cached": False,
+        "crates": [("alloc<x>", 0.0), ("hello", 0.25)],
+    }  # fmt: skip
+    html = render_build(built)
+    assert "<summary>built in 0.31 s · 14 KB · 2 crates</summary>" in html
+    for words in ("cargo build --lib", "dev", "14,336 bytes", "hello 0.25 s", "alloc&lt;x&gt;"):
+        assert words in html
+    assert "built before, found in" in render_build({**built, "cached": True})
+
+
+def test_the_same_place_is_shown_once() -> None:
+    found = [
+        Violation(rule="leak-pool", message=f"block {n}", frames=(replace(OWN, address=hex(n)),))
+        for n in range(3)
+    ]
+    html = render_violations(found, CELL)
+    assert html.count("Line 3 of your cell") == 1
+    assert html.count("(in the same place)") == 2
+    first, second, _ = violations_text(found, CELL)
+    assert "forget(x);" in first and "forget" not in second

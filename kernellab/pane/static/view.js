@@ -1,6 +1,7 @@
 // The pane: head line, panels, and the log with further tabs. Talks with kernellab/pane/log.py.
-import { adopt, element } from "./text.js";
+import { element } from "./text.js";
 import { LogView } from "./log.js";
+import { Panels } from "./panels.js";
 import { ProgressRow } from "./progress.js";
 import { TabBar } from "./tabs.js";
 
@@ -33,7 +34,6 @@ class Pane {
     this.live = false;
     this.pressed = "";
     this.unheard = false;
-    this.panelTexts = [];
     this.build(el);
     this.log.restore(model.get("snapshot") ?? {});
     model.on("change:head", () => this.heard());
@@ -54,7 +54,7 @@ class Pane {
     this.reload = this.action("reload", "Reload");
     const head = element("div", { class: "head" }, this.badge, this.title, this.timings,
       this.unload, this.reload, this.detail);
-    this.panelBox = element("div", { class: "panels" });
+    this.panelBox = new Panels(this);
     this.progress = new ProgressRow(() => this.press({ type: "cancel" }));
     this.log = new LogView({
       send: (content) => this.send(content),
@@ -66,7 +66,7 @@ class Pane {
     this.root = element("section", {
       class: "kernellab-log", "data-lm-suppress-shortcuts": "true",
       onkeydown: (e) => this.key(e),
-    }, head, this.progress.el, this.panelBox, this.tabs.el, this.tabs.panels, this.note, this.status);
+    }, head, this.progress.el, this.panelBox.el, this.tabs.el, this.tabs.panels, this.note, this.status);
     el.append(this.root);
     // While this is in the page, its static form need not be (kernellab/pane/show.py).
     this.hider = element("style");
@@ -189,12 +189,11 @@ class Pane {
   }
 
   panels() {
-    const panels = this.model.get("panels") ?? [];
-    if (panels.length === this.panelTexts.length && panels.every((p, i) => p === this.panelTexts[i])) {
-      return;
-    }
-    this.panelTexts = [...panels];
-    this.panelBox.replaceChildren(...panels.map((html) => adopt(String(html))));
+    this.panelBox.update(this.model.get("panels") ?? [], this.model.get("fixes") ?? []);
+  }
+
+  driver() {
+    return (this.model.get("head") ?? {}).title ?? "";
   }
 
   // Said to a screen reader once things have come to rest.
