@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .lab import Target, connect
+    from .watching import watch
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ _LAZY = {
     "Unsupported": "errors",
     "UsageError": "errors",
     "connect": "lab",
+    "watch": "watching",
     "disassemble": "editing.disassembly",
 }
 
@@ -66,6 +68,7 @@ __all__ = [
     "UsageError",
     "connect",
     "disassemble",
+    "watch",
 ]
 
 

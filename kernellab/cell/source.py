@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keyword
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,14 @@ def variable_name(name: str) -> str:
 def is_notebook(shell: object) -> bool:
     """Whether the front end shows rich output; a terminal's IPython does not."""
     return type(shell).__name__ != "TerminalInteractiveShell" and "ipykernel" in sys.modules
+
+
+def front_end() -> tuple[bool, Callable[..., Any]]:
+    """Whether the running front end shows rich output, and what displays there."""
+    core = sys.modules.get("IPython")
+    shell = core.get_ipython() if core is not None else None
+    if shell is None:
+        return False, print
+    from IPython.display import display
+
+    return is_notebook(shell), display

@@ -33,15 +33,17 @@ def new_pane(
     source: Source = None,
     rules: Rules | None = None,
     log_file: bool = False,
+    several: bool = False,
     **actions: Callable[[], object] | None,
 ) -> LogPane | TextPane:
     """A pane for this front end: a widget where ``rich``, else lines in the terminal.
 
     With ``log_file``, a log too long for the notebook is kept whole beside it.
+    ``several``: its lines say of which driver they are.
     ``actions`` are ``on_unload``, ``on_reload``, ``on_cancel``: what the buttons do.
     """
     if not rich:
-        return TextPane(title, source=source, rules=rules)
+        return TextPane(title, source=source, rules=rules, several=several)
     from .log import LogPane
     from .log_file import LogFile
 

@@ -40,7 +40,8 @@ class TextPane:
     """A :class:`~.log.LogPane` for terminals; the same methods, each line written at once.
 
     ``write`` takes text, newlines included; standard output where none is given (looked up at
-    each call: IPython's prompt replaces it so that output stays above the prompt).
+    each call: IPython's prompt replaces it so that output stays above the prompt). ``several``:
+    each line begins with its driver's name.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class TextPane:
         source: Source = None,
         rules: Rules | None = None,
         write: Callable[[str], object] | None = None,
+        several: bool = False,
     ) -> None:
         self.title = one_line(title)
         self.id = ""
@@ -62,7 +64,9 @@ class TextPane:
         self._colours = _has_colours if write is None else _never
         self._state = ""
         self._lock = threading.Lock()
+        self._several = several
         self._line_open = False
+        self._printed = ""  # the driver of the last line
         self._last = ("", "")
         self._timings = ""
 
@@ -145,8 +149,18 @@ class TextPane:
     def _print(self, event: DbgPrint) -> None:
         level = level_name(event.level, event.component)
         text = printable(event.text)
+        if self._several and event.driver != self._printed:
+            self._end_line()
+            self._printed = event.driver
         if level and not self._line_open:
             text = f"[{level}] {text}"
+        if self._several:
+            name = one_line(event.driver)
+            begun = self._line_open
+            lines = text.splitlines(keepends=True)
+            text = "".join(
+                line if begun and not at else f"{name}: {line}" for at, line in enumerate(lines)
+            )
         if text:
             self._write(text)
             self._line_open = not text.endswith("\n")

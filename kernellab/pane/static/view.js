@@ -12,6 +12,7 @@ const STATES = {
   tested: ["■", "good"],
   cancelling: ["◌", "busy"],
   running: ["▶", "good"],
+  watching: ["▶", "good"],
   built: ["■", ""],
   "unload pending": ["◌", "busy"],
   unloaded: ["■", ""],
@@ -26,6 +27,7 @@ const ANNOUNCE = 1500;
 const ANSWER = 600;
 const NOT_HEARD = "the kernel is busy: this follows when the running cell has ended";
 const NO_CANCEL = "this front end hands it over when the cell has ended: press the notebook's own ■ instead";
+const NOT_HERE = "not available here";
 const NOT_LIVE = "no kernel behind this pane: run the cell again";
 
 class Pane {
@@ -169,6 +171,7 @@ class Pane {
     for (const [name, button] of [["unload", this.unload], ["reload", this.reload]]) {
       let reason = this.live ? head.reasons?.[name] ?? "" : NOT_LIVE;
       if (this.unheard) reason = NOT_HEARD;
+      button.hidden = reason === NOT_HERE;
       // aria-disabled keeps the button in the tab order, so that its reason can be read.
       button.setAttribute("aria-disabled", String(Boolean(reason)));
       button.title = reason || `${button.textContent} the driver`;
