@@ -15,6 +15,7 @@ from .errors import BuildCancelled, BuildError, KernelLabError, TestsFailed, Usa
 from .failures import reason_of
 from .paneinfo import NOT_BUILT, about_build, rules_of, with_code
 from .protocol import BugcheckEvent, ErrorEvent, State
+from .trace.cell import CellTrace
 from .verifier import EVERY_RULE, without
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ class CellRun:
             log_file=not options.no_log_file,
         )
         self._view_changed: Callable[[], object] = lambda: None  # of the driver, in the pane
+        self._trace = CellTrace(options.trace, self.pane)
         self._display = display
         show(self.pane, display)
 
@@ -344,12 +346,12 @@ class CellRun:
         self._on_machine = True  # from here on: a machine that has stopped is rebooted first
         self.pane.set_state("loading")
         try:
-            if self.options.trace is not None and self.driver is not None:
-                self.driver.target.restart_trace(self.options.trace)
+            self._trace.begin(self.driver)
             load()
         finally:
             if self.driver is not None:
                 self.pane.set_timings(self.driver.timings)
+            self._trace.show()
 
     def _follow(self, driver: Driver) -> None:
         if self._stop_events is None:
@@ -424,15 +426,14 @@ class CellRun:
 
     def settle(self) -> None:
         """Bring the pane's saved form up to date, where something has changed."""
+        self._trace.settle()
         self.pane.settle()
 
     def retire(self) -> None:
         """The cell runs again: unload what it loaded before, and let its pane rest."""
-        if self.driver is not None:
-            if self.driver.loaded:
-                take_away(self.driver)
-            if self.options.trace is not None:
-                self.driver.end_trace()
+        if self.driver is not None and self.driver.loaded:
+            take_away(self.driver)
+        self._trace.end()
         self.retired = True
         if self._stop_events is not None:
             self._stop_events()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -18,9 +20,12 @@ from kernellab.errors import UsageError
 from kernellab.lab import Target
 from kernellab.sources import build_path
 from kernellab.trace import Trace
+from kernellab.trace.columns import columns
+from kernellab.trace.idle import Squeezed
 from kernellab.trace.places import Places
 from kernellab.trace.summary import duration, level_name
-from kernellab.tracefile import DamagedTrace, pack, unpack
+from kernellab.trace.tab import TimelineTab
+from kernellab.tracefile import RECORD, DamagedTrace, Kind, pack, unpack
 from tests.test_cli import HELLO, events, write
 from tests.test_cli import kernellab as command
 
@@ -188,7 +193,7 @@ def test_the_picture_is_small_and_reads_on_any_ground(busy: Trace, target: Targe
         assert len(svg.encode()) < 10_000
         root = ET.fromstring(svg)
         words = " ".join("".join(root.itertext()).split())
-        assert "DISPATCH_LEVEL" in words and "prints" in words
+        assert "to DISPATCH" in words and "prints" in words
         assert not {"black", "white", "currentColor"} & set(re.findall(r'"([\w#]+)"', svg))
     bundle = busy._repr_mimebundle_()
     assert set(bundle) == {"image/svg+xml", "text/plain"}
@@ -206,8 +211,6 @@ def test_names_in_the_picture_are_text(target: Target, build_driver: Build) -> N
         "dropped": 0,
         "open": 0,
     }
-    from kernellab.tracefile import RECORD, Kind
-
     trace._take(pack(header, RECORD.pack(0, 50, 0, 0, 1, 8, 0, 0, Kind.RUN, 0)))
     assert "<i>" not in trace.svg
     assert "of <i>&" in "".join(ET.fromstring(trace.svg).itertext())
@@ -221,6 +224,63 @@ def test_the_summary_says_what_was_called_most(busy: Trace) -> None:
     assert len(text.splitlines()) < 20
     assert duration(5) == "0.5 us" and duration(123_400) == "12.34 ms"
     assert level_name(5) == "DIRQL 5"
+
+
+def test_idle_time_is_squeezed_and_found_again(busy: Trace) -> None:
+    squeezed = Squeezed(busy.events, 0, busy.end_units)
+    assert squeezed.gaps
+    assert squeezed.length < busy.end_units / 2
+    places = [squeezed.place(event.begin) for event in busy.events]
+    assert places == sorted(places)
+    for event in busy.events:
+        assert abs(squeezed.time(squeezed.place(event.begin)) - event.begin) <= 1
+
+
+def test_columns_say_what_the_events_do(busy: Trace) -> None:
+    head, buffers = columns(busy)
+    made = {
+        name: array(code, buffer)
+        for (name, code), buffer in zip(head["columns"], buffers, strict=True)
+    }
+    assert head["count"] == len(busy.events) == len(made["begin"])
+    for index, event in enumerate(busy.events):
+        assert made["begin"][index] == event.begin and made["length"][index] == event.length
+        assert head["names"][made["name"][index]] == event.name
+        assert head["details"][made["detail"][index]] == event.result
+        assert Kind(made["kind"][index]).name.lower() == event.kind
+        assert head["tracks"][made["track"][index]][0] == event.track
+        file, line = head["places"][made["where"][index]]
+        expected = ("", 0) if event.place is None else (event.place.file, event.place.line)
+        assert (file, line) == expected
+    json.dumps(head)
+
+
+def test_what_a_driver_prints_is_harmless_in_the_view(target: Target, build_driver: Build) -> None:
+    body = 'println!("a\\u{202e}b\\u{1b}[31m");'
+    with target.trace() as trace:
+        target.load(build_driver("thostile", body).sys).unload()
+    names = columns(trace)[0]["names"]
+    assert any(name.startswith("a") and "31m" in name for name in names)
+    assert not any(c in name for name in names for c in "\u202e\x1b")
+
+
+def test_the_tab_answers_what_it_is_asked(busy: Trace) -> None:
+    tab, said = TimelineTab(busy, "pending"), Queue[tuple[Any, Any]]()
+
+    def reply(content: Any, buffers: Any = ()) -> None:
+        said.put((content, buffers))
+
+    for strange in ({}, {"action": None}, {"action": ["read"]}, {"action": "rm"}):
+        tab.receive(strange, reply)
+    tab.receive({"action": "read"}, reply)
+    content, buffers = said.get(timeout=60)
+    assert (content["action"], content["count"]) == ("events", len(busy))
+    assert len(buffers) == len(content["columns"])
+    tab.receive({"action": "json"}, reply)
+    content, (text,) = said.get(timeout=60)
+    assert content["file"] == "pending-trace.json"
+    check_format(json.loads(text))
+    assert said.empty()
 
 
 def test_damaged_bytes_are_known_for_what_they_are() -> None:

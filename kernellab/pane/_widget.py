@@ -33,6 +33,9 @@ _MODULES: Final = (
     "logkeys.js",
     "log.js",
     "tabs.js",
+    "timeline_data.js",
+    "timeline_draw.js",
+    "timeline.js",
     "progress.js",
     "fixes.js",
     "panels.js",
@@ -43,7 +46,7 @@ _MODULES: Final = (
     "view.js",
 )
 
-_STYLES: Final = ("style.css", "driver.css", "panels.css")
+_STYLES: Final = ("style.css", "driver.css", "panels.css", "timeline.css")
 
 _IMPORT: Final = re.compile(r'^import [^;]*? from "\./[\w.]+";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:const|function|async|class)\b)", re.MULTILINE)

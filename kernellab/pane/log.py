@@ -85,6 +85,7 @@ class LogPane:
         self._last_prints: list[str] = []  # what a panic said, before the bug check that it causes
         self._stop: ErrorEvent | None = None
         self._file, self._in_file = log_file, (0, 0)
+        self._picture = ("", "")
         self._feed = Feed(self, self._work)
         self._tabs = Tabs()
         self._progress = Progress()
@@ -162,6 +163,12 @@ class LogPane:
             self._buttons.note = one_line(note)
             self._feed.changed()
 
+    def set_picture(self, svg: str, text: str) -> None:
+        """A picture for the saved form, an SVG of this package; ``text`` says the same."""
+        with self._work:
+            self._picture = svg, text
+            self._feed.changed()
+
     def add_tab(self, tab: Tab) -> None:
         """Offer a further view beside the log."""
         with self._work:
@@ -223,6 +230,7 @@ class LogPane:
                 pane=self.id,
                 image=self._image,
                 panels=self._reports(),
+                picture=self._picture,
             )
             if self._file is not None and omitted:
                 file, problem = self._file, self._file.problem

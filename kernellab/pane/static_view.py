@@ -6,6 +6,7 @@ capped, so that a chatty driver does not make a notebook that nobody can open.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ class Finished:
     dropped: int = 0
     panels: Sequence[str] = ()
     panels_text: Sequence[str] = ()
+    #: An SVG of this package, and what it says as text.
+    picture: tuple[str, str] = ("", "")
     pane: str = field(default="", repr=False)
     #: The file beside the notebook that has all rows, as a path and as a URL from there; or why
     #: there is none.
@@ -118,6 +121,8 @@ def render_text(finished: Finished) -> str:
         out.append(plain_rows(finished.tail))
     if finished.dropped:
         out.append(f"({_foot(finished)})")
+    if finished.picture[1]:
+        out.append(f"Timeline: {finished.picture[1]}")
     return "\n".join(out)
 
 
@@ -153,6 +158,8 @@ def render_html(finished: Finished) -> str:
         parts.append(f'<pre style="{style}">' + "\n".join(rows) + "</pre>")
     if finished.total or finished.dropped:
         parts.append(f'<div style="font-size:11px;opacity:.8">{escape(_foot(finished))}</div>')
+    if finished.picture[0]:
+        parts.append(_picture(*finished.picture))
     return "".join([*parts, "</div>"])
 
 
@@ -162,6 +169,16 @@ def panel_style() -> str:
     text = (Path(__file__).parent / "static" / "panels.css").read_text(encoding="utf-8")
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     return re.sub(r"\s*([{};:,>])\s*", r"\1", " ".join(text.split())).replace(";}", "}")
+
+
+def _picture(svg: str, text: str) -> str:
+    """As an image, which is shown also where a page allows no SVG of its own."""
+    data = base64.b64encode(svg.encode()).decode()
+    return (
+        '<details open><summary style="cursor:pointer">Timeline</summary>'
+        f'<img alt="{escape(text, quote=True)}" style="max-width:100%"'
+        f' src="data:image/svg+xml;base64,{data}"></details>'
+    )
 
 
 def _row(row: Row) -> str:

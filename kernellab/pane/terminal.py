@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .fixes import diff_text
@@ -25,6 +25,9 @@ from .text import (
     timings_text,
     violation_text,
 )
+
+if TYPE_CHECKING:
+    from .tabs import Tab
 
 #: States that are not worth a line.
 _ON_ITS_WAY: Final = ("building", "loading", "built", "")
@@ -142,6 +145,15 @@ class TextPane:
 
     def settle(self) -> None:
         """A terminal has no saved form."""
+
+    def set_picture(self, svg: str, text: str) -> None:
+        """A terminal has no pictures; what is to be seen is there as text where it is asked for."""
+
+    def add_tab(self, tab: Tab) -> None:
+        """A terminal has no tabs."""
+
+    def tab_changed(self, name: str) -> None:
+        """A terminal has no tabs."""
 
     def close(self) -> None:
         """Nothing to close."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .. import ntdata
 from ..errors import TargetLost
@@ -35,8 +35,7 @@ SPANS: Final = frozenset({Kind.CALL, Kind.ROUTINE, Kind.SERVICE, Kind.RUN})
 Source = Callable[[int], bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class TraceEvent:
+class TraceEvent(NamedTuple):
     """One span or moment of a trace. Times are virtual: seconds since the machine's boot.
 
     ``kind`` is ``call`` (a routine of the kernel that a driver called), ``routine`` (one of a
@@ -154,6 +153,11 @@ class Trace:
         return int(self._header.get("dropped", 0))
 
     @property
+    def version(self) -> int:
+        """How many events there have been at the last look: grows where something happened."""
+        return self._total
+
+    @property
     def processors(self) -> int:
         """How many processors the machine has."""
         return int(self._header.get("processors", 0))
@@ -193,46 +197,39 @@ class Trace:
 
     def _read(self) -> Iterator[TraceEvent]:
         names: Sequence[str] = self._header.get("names", ())
-        tracks = self.tracks
-        nowhere = Track(0, "")
+        tracks = {number: (t.name, number, t.pid) for number, t in self.tracks.items()}
         stacks = [self._places.of_stack(stack) for stack in self._header.get("stacks", ())]
-        nothing = (None, "")
+        nowhere: tuple[Place | None, str] = (None, "")
+        results: dict[tuple[int, int], str] = {}  # most are a few ones
+        call, routine, opened = int(Kind.CALL), int(Kind.ROUTINE), int(Flag.OPEN)
+        # There can be millions: what is the same for many is made once.
         for record in RECORD.iter_unpack(self._records):
             begin, length, value, address, number, track, depth, processor, kind, flags = record
-            on = tracks.get(track, nowhere)
             name, driver, result, place = names[number], "", "", None
-            if kind == Kind.CALL:
-                place, driver = stacks[address] if address < len(stacks) else nothing
-                result = _result(value, flags)
-            elif kind == Kind.ROUTINE:
-                place, driver, function = self._places.of_routine(address)
-                name = f"{function} ({name})" if function and name else function or name
-                result = _result(value, flags)
-            elif kind in (Kind.PRINT, Kind.VIOLATION):
-                driver, _, name = name.partition("\n")
-            elif kind == Kind.IRP:
-                result = _irp_result(value)
-            elif kind == Kind.BUGCHECK:
-                result = f"{value:#x}"
-            elif kind == Kind.QUEUED:
-                place, driver, name = self._places.of_routine(value)
-            yield TraceEvent(
-                kind=_KINDS.get(kind, "mark"),
-                name=name,
-                begin=begin,
-                length=length,
-                track=on.name,
-                track_id=track,
-                pid=on.pid,
-                processor=processor,
-                depth=depth,
-                driver=driver,
-                value=value,
-                result=result,
-                address=address,
-                place=place,
-                open=bool(flags & Flag.OPEN),
-            )
+            if kind <= routine:
+                if kind == call:
+                    place, driver = stacks[address] if address < len(stacks) else nowhere
+                else:
+                    place, driver, function = self._places.of_routine(address)
+                    known = function and name and function != name
+                    name = f"{function} ({name})" if known else function or name
+                known_result = results.get((value, flags))
+                if known_result is None:
+                    known_result = results[value, flags] = _result(value, flags)
+                result = known_result
+            elif kind >= Kind.PRINT:
+                if kind == Kind.IRP:
+                    result = _irp_result(value)
+                elif kind == Kind.BUGCHECK:
+                    result = f"{value:#x}"
+                elif kind == Kind.QUEUED:
+                    place, driver, name = self._places.of_routine(value)
+                elif kind in (Kind.PRINT, Kind.VIOLATION):
+                    driver, _, name = name.partition("\n")
+            on = tracks.get(track) or ("", track, 0)
+            head = _KINDS.get(kind, "mark"), name, begin, length
+            tail = driver, value, result, address, place, bool(flags & opened)
+            yield TraceEvent._make((*head, *on, processor, depth, *tail))
 
     def _track(self, number: int, about: Mapping[str, Any]) -> Track:
         for base, what in ((DPC_TRACK, "DPCs"), (ISR_TRACK, "interrupts"), (OTHER_TRACK, "other")):

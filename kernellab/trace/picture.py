@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from .idle import Squeezed
 from .summary import duration, level_name
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _WIDTH, _LEFT, _RIGHT, _ROW = 720, 190, 10, 22
 _STEPS: Final = (260, 130, 65, 30, 12)
 _SMALL: Final = 9_500
 _LANES: Final = 10
+_GAPS: Final = 60
+_DISPATCH: Final = 2
 _TICKS: Final = 4
 
 
@@ -30,9 +33,9 @@ def picture(trace: Trace) -> str:
     if not events:
         return _svg(_ROW, ['<text x="8" y="15">the trace is empty</text>'], "An empty trace")
     begin = min(event.begin for event in events)
-    drawn = ""
+    drawn, squeezed = "", Squeezed(events, begin, trace.end_units)
     for steps in _STEPS:
-        drawn = _draw(trace, events, _Scale(begin, trace.end_units, steps))
+        drawn = _draw(trace, events, _Scale(squeezed, steps))
         if len(drawn.encode()) <= _SMALL:
             break
     return drawn
@@ -44,7 +47,10 @@ def _draw(trace: Trace, events: Sequence[TraceEvent], scale: _Scale) -> str:
         own = [e for e in events if e.kind == "irql" and e.processor == number]
         highest = max((e.value for e in own), default=0)
         if highest or number == 0:
-            rows.append((f"IRQL CPU {number}, to {level_name(highest)}", _steps(own, scale)))
+            name = level_name(highest).partition(" ")[0].removesuffix("_LEVEL")
+            if highest > _DISPATCH:
+                name = f"DIRQL {highest}"
+            rows.append((f"IRQL CPU {number}, to {name}", _steps(own, scale, highest)))
     rows += _tracks(events, scale)
     prints = [e.begin for e in events if e.kind == "print"]
     if prints:
@@ -56,25 +62,39 @@ def _draw(trace: Trace, events: Sequence[TraceEvent], scale: _Scale) -> str:
     for index, (label, shape) in enumerate(rows):
         parts.append(f'<g transform="translate(0 {index * _ROW})">{_label(label)}{shape}</g>')
     bottom = len(rows) * _ROW
-    parts += _axis(scale, bottom)
+    parts = [_gaps(scale, bottom), *parts, *_axis(scale, bottom)]
     return _svg(bottom + 20, parts, f"Timeline: {trace.summary.splitlines()[0]}")
 
 
 class _Scale:
     """From time to the picture's steps: what lies in one step is drawn as one."""
 
-    def __init__(self, begin: int, end: int, steps: int) -> None:
-        self.begin, self.end, self.steps = begin, max(end, begin + 1), steps
+    def __init__(self, squeezed: Squeezed, steps: int) -> None:
+        self.squeezed, self.steps = squeezed, steps
 
     def step(self, at: int) -> int:
-        length = self.end - self.begin
-        return max(0, min(self.steps, round((at - self.begin) * self.steps / length)))
+        place = self.squeezed.place(at) / self.squeezed.length
+        return max(0, min(self.steps, round(place * self.steps)))
+
+    def time(self, step: int) -> int:
+        return self.squeezed.time(step * self.squeezed.length / self.steps)
 
     def x(self, step: int) -> str:
         return f"{_LEFT + step * (_WIDTH - _LEFT - _RIGHT) / self.steps:.3g}"
 
 
-def _steps(events: Sequence[TraceEvent], scale: _Scale) -> str:
+def _gaps(scale: _Scale, bottom: int) -> str:
+    """Idle time that is drawn short."""
+    places, length = scale.squeezed, _WIDTH - _LEFT - _RIGHT
+    boxes = [
+        f"M{_LEFT + since * length / places.length:.4g} 0V{bottom}"
+        f"H{_LEFT + to * length / places.length:.4g}V0z"
+        for since, to in places.gaps[:_GAPS]
+    ]
+    return f'<path d="{"".join(boxes)}" fill="{_INK}" fill-opacity=".12" stroke="none"/>'
+
+
+def _steps(events: Sequence[TraceEvent], scale: _Scale, top: int) -> str:
     """The IRQL as a line; where it changes within a step, its highest there."""
     highest: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -82,19 +102,20 @@ def _steps(events: Sequence[TraceEvent], scale: _Scale) -> str:
         at = scale.step(event.begin)
         highest[at] = max(highest.get(at, 0), event.value)
         last[at] = event.value
-    path, level = [f"M{scale.x(0)} {_y(0)}"], 0
+    path, level = [f"M{scale.x(0)} {_y(0, top)}"], 0
     for at in sorted(highest):
         x = scale.x(at)
-        path.append(f"H{x}V{_y(highest[at])}")
+        path.append(f"H{x}V{_y(highest[at], top)}")
         level = last[at]
         if level != highest[at]:
-            path.append(f"V{_y(level)}")
+            path.append(f"V{_y(level, top)}")
     path.append(f"H{scale.x(scale.steps)}")
     return f'<path d="{"".join(path)}" fill="none"/>'
 
 
-def _y(level: int) -> int:
-    return 18 - min(level, 15)
+def _y(level: int, top: int) -> int:
+    """Where a level is drawn in its row, whose highest is ``top``."""
+    return 18 - round(14 * level / max(top, 1))
 
 
 def _tracks(events: Sequence[TraceEvent], scale: _Scale) -> Iterable[tuple[str, str]]:
@@ -141,7 +162,7 @@ def _axis(scale: _Scale, bottom: int) -> list[str]:
     parts = [f'<path d="M{_LEFT} {bottom + 1}H{_WIDTH - _RIGHT}" fill="none" stroke-opacity=".5"/>']
     for index in range(_TICKS + 1):
         x = scale.x(index * scale.steps // _TICKS)
-        at = scale.begin + (scale.end - scale.begin) * index // _TICKS
+        at = scale.time(index * scale.steps // _TICKS)
         anchor = ("start", "middle", "end")[(index > 0) + (index == _TICKS)]
         parts.append(
             f'<text x="{x}" y="{bottom + 15}" text-anchor="{anchor}">{duration(at)}</text>'

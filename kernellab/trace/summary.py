@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def duration(units: int) -> str:
         return f"{units / 10:g} us"
     if units < 10_000_000:
         return f"{units / 10_000:.4g} ms"
-    return f"{units / 10_000_000:.4g} s"
+    seconds = units / 10_000_000
+    return f"{seconds:.4g} s" if seconds < 1000 else f"{seconds:,.1f} s"
 
 
 def summary(trace: Trace) -> str:
@@ -45,7 +46,7 @@ def summary(trace: Trace) -> str:
         highest, where = max(levels, key=lambda each: each[0])
         lines.append(f"highest IRQL: {level_name(highest)}, at {duration(where.begin)}")
     lines += _threads(events)
-    counts = {kind: sum(e.kind == kind for e in events) for kind in ("print", "violation")}
+    counts = Counter(event.kind for event in events)
     lines.append(
         f"lines printed: {counts['print']:,}"
         + (f"; verifier reports: {counts['violation']:,}" if counts["violation"] else "")

@@ -30,6 +30,28 @@ def notebook(shared: Notebook) -> Notebook:
     return shared
 
 
+def test_a_trace_is_off_unless_asked_for(notebook: Notebook) -> None:
+    result = notebook.run(f"%%rustdriver traced --trace\n{HELLO}")
+    assert result.status == "ok", result.traceback
+    assert "data:image/svg+xml" in result.html
+    assert "Timeline: " in result.text and "calls into the kernel" in result.text
+    names = "[e.name for e in traced.trace.events if e.kind == 'print']"
+    assert notebook.value(names) == "['hello from the kernel']"
+    notebook.run_ok("traced.unload(); before = traced.trace")
+    assert notebook.value(names) == "['hello from the kernel', 'bye']"
+    notebook.run_ok("traced.reload()")  # still recorded
+    assert notebook.value(f"len({names})") == "3"
+    # The cell again: a trace of its own, or none.
+    assert notebook.run(f"%%rustdriver traced --trace 7\n{HELLO}").status == "ok"
+    assert notebook.value("len(traced.trace), before.recording") == "7 False"
+    assert notebook.run(f"%%rustdriver traced\n{HELLO}").status == "ok"
+    error = notebook.run("traced.trace")
+    assert error.name == "UsageError" and "--trace" in error.traceback
+    for wrong in ("--trace 0", "--trace many", "--trace 99999999"):
+        assert notebook.run(f"%%rustdriver traced {wrong}\n{HELLO}").name == "UsageError"
+    notebook.run_ok("traced.unload()")
+
+
 def test_cell_runs_and_binds_the_driver(notebook: Notebook) -> None:
     result = notebook.run(f"%%rustdriver hello\n{HELLO}")
     assert result.status == "ok", result.traceback

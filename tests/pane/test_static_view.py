@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
@@ -95,3 +96,16 @@ def test_hostile_heads(hostile: str) -> None:
 def test_a_panes_own_name_cannot_break_out() -> None:
     html = render_html(Finished(title='"><script>', pane='"><script>'))
     harmless(html, html=True)
+
+
+def test_a_picture_is_an_image_with_its_words() -> None:
+    pane = LogPane("hello")
+    assert "<img" not in pane.html()
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><title>&lt;</title></svg>'
+    pane.set_picture(svg, 'most called: "DbgPrint" <3')
+    html = pane.html()
+    found = re.search(r'<img alt="([^"]*)"[^>]* src="data:image/svg\+xml;base64,([^"]+)"', html)
+    assert found is not None
+    assert base64.b64decode(found[2]).decode() == svg
+    assert found[1] == "most called: &quot;DbgPrint&quot; &lt;3"
+    assert 'Timeline: most called: "DbgPrint" <3' in pane.text()

@@ -44,6 +44,13 @@ Record = tuple[int, int, int, int, str, int, int, int, int, int]
 #: How much of a printed text is kept, characters; the log has all of it.
 _TEXT: Final = 120
 _MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
+#: What is known of routines' results: an NTSTATUS, or nothing.
+_RETURNS: Final = {
+    **dict.fromkeys(("DriverEntry", "AddDevice", "a dispatch routine"), int(Flag.STATUS)),
+    **dict.fromkeys(("a completion routine", "a registry query routine"), int(Flag.STATUS)),
+    **dict.fromkeys(("DriverUnload", "a DPC", "a thread's routine"), int(Flag.VOID)),
+    **dict.fromkeys(("StartIo", "a cancel routine"), int(Flag.VOID)),
+}
 _SYSTEM_THREAD: Final = "PspSystemThreadStartup"
 _ISR_NAMES: Final = ("KiInterruptDispatch", "KiIpiInterrupt")
 
@@ -271,7 +278,8 @@ class Recorder:
         if what == "a thread's routine" and not self._tracks[track]["start"]:
             self._tracks[track]["start"] = address
         self._callback = "", 0
-        self._begin(flow, Kind.ROUTINE, what, address, len(flow.levels))
+        flags = _RETURNS.get(what, 0)
+        self._begin(flow, Kind.ROUTINE, what, address, len(flow.levels), flags)
 
     @listens("routine-returned")
     def _routine_returned(self, flow: Flow, value: int) -> None:

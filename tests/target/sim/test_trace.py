@@ -58,7 +58,7 @@ def test_a_driver_from_its_entry_to_its_unload(target: Target, hello: Path) -> N
         driver = target.load(hello)
         driver.unload()
     entry, unload = of(trace, "routine", "DriverEntry")[0], of(trace, "routine", "DriverUnload")[0]
-    assert entry.result == "0x0"
+    assert entry.result == "STATUS_SUCCESS"
     prints = of(trace, "call", "DbgPrint")
     assert [event.driver for event in prints] == ["hello", "hello"]
     assert inside(prints[0], entry) and inside(prints[1], unload)
@@ -84,7 +84,7 @@ def test_a_request_through_its_dispatch_routine_timer_and_dpc(
     assert control == ["sent", "pending", "completed STATUS_SUCCESS", "freed"]
     service = of(trace, "service", "NtDeviceIoControlFile")[0]
     dispatched = [e for e in of(trace, "routine", "dispatch") if inside(e, service)]
-    assert [e.result for e in dispatched] == ["0x103"]
+    assert [e.result for e in dispatched] == ["STATUS_PENDING"]
     assert dispatched[0].name == "pending::dispatch (a dispatch routine)"
     (ran,) = of(trace, "routine", "timer_dpc")
     assert ran.begin >= dispatched[0].begin + 50_000
