@@ -93,8 +93,8 @@ def _registers(event: BugcheckEvent) -> str:
         f"{one_line(name)[:8]:>6} {_wide(value)}" + (" ←" if name in said else "  ")
         for name, value in event.registers.items()
     ]
-    for at in range(0, len(cells), 3):
-        rows.append(" ".join(cells[at : at + 3]).rstrip())
+    for at in range(0, len(cells), 2):
+        rows.append(" ".join(cells[at : at + 2]).rstrip())
     marked = "".join(
         f"<div><code>{escape(one_line(name)[:8])}</code> ← {escape(text)}</div>"
         for name, text in said.items()

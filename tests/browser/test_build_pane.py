@@ -43,7 +43,7 @@ def test_cancel_ends_the_build_while_the_cell_runs(lab: Lab) -> None:
     pane = lab.page.locator(".kernellab-log")
     bar = pane.get_by_role("progressbar")
     bar.wait_for()
-    pane.locator(".progress .elapsed", has_text=re.compile(r"\d+ s")).wait_for()
+    pane.locator(".under-way .elapsed", has_text=re.compile(r"\d+ s")).wait_for()
     lab.page.wait_for_function(
         "e => / of /.test(e.getAttribute('aria-valuetext'))", arg=bar.element_handle()
     )
@@ -56,6 +56,41 @@ def test_cancel_ends_the_build_while_the_cell_runs(lab: Lab) -> None:
     error.get_by_text("the build of slow was cancelled").first.wait_for()
     assert lab.errors == []
     lab.screenshot("build-cancelled")
+
+
+HEAR = """() => {
+  window.edits = [];
+  document.addEventListener("kernellab-edit", (event) => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    window.edits.push(event.detail);
+    event.detail.result = { ok: true, message: "" };
+  }, true);
+}"""
+
+
+def changes(lab: Lab) -> None:
+    """What the page is asked to change when a suggestion is applied."""
+    lab.page.evaluate(HEAR)
+    pane = lab.page.locator(".jp-CodeCell", has_text="%%rustdriver wrong ").locator(
+        ".kernellab-log"
+    )
+    pane.get_by_role("button", name=re.compile("Apply: consider borrowing")).click()
+    done = pane.get_by_role("button", name="Applied: run the cell again")
+    done.wait_for()
+    assert done.get_attribute("aria-disabled") == "true"
+    (asked,) = lab.page.evaluate("window.edits")
+    (edit,) = asked["edits"]
+    line = WRONG.splitlines()[edit["line"] - 2]  # the magic's own line is line 1
+    assert (asked["driver"], asked["file"], edit["text"]) == ("wrong", None, "&")
+    assert line[: edit["column"] - 1].endswith("count(") and edit["expected"] == ""
+    # A second change, of a name: its place has not moved, as it is on another line.
+    pane.get_by_role("button", name=re.compile("Apply: .*println.*may need a change")).click()
+    pane.locator("button", has_text="Applied").nth(1).wait_for()
+    edit = lab.page.evaluate("window.edits")[1]["edits"][0]
+    line = WRONG.splitlines()[edit["line"] - 2]
+    assert line[edit["column"] - 1 : edit["end_column"] - 1] == edit["expected"]
+    assert edit["expected"] + edit["text"] in ("prinltnprintln", "ltnlnt", "lnt")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -96,6 +131,7 @@ def test_errors_and_reports(lab: Lab, theme: str) -> None:
             lab.page.set_viewport_size({"width": width, "height": 1300})
             output.screenshot(path=lab.artefact(f"panes-{name}-{theme}-{width}.png"))
     assert lab.errors == []
+    changes(lab)
     if theme == "dark":
         return
     saved = lab.save()

@@ -1,7 +1,7 @@
 // The compiler's suggestions: a change each, applied to the user's cells with one click.
 import { element } from "./text.js";
 import { edit } from "./cells.js";
-import { toClipboard } from "./log.js";
+import { toClipboard } from "./export.js";
 
 const NOBODY = "this front end cannot change a cell: copy it";
 

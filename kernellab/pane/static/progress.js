@@ -17,7 +17,7 @@ export class ProgressRow {
         if (this.button.getAttribute("aria-disabled") !== "true") cancel();
       },
     });
-    this.el = element("div", { class: "progress", hidden: "" },
+    this.el = element("div", { class: "under-way", hidden: "" },
       this.bar, this.what, this.elapsed, this.button);
     this.since = 0;
   }
