@@ -16,7 +16,7 @@ function svgElement(tag, attributes, text = "") {
   return made;
 }
 
-export function byteCount(count) {
+function byteCount(count) {
   if (count < 10_000) return `${count.toLocaleString("en-US")} B`;
   return count < 10_000_000 ? `${Math.round(count / 1024).toLocaleString("en-US")} KB`
     : `${Math.round(count / (1 << 20)).toLocaleString("en-US")} MB`;

@@ -228,6 +228,7 @@ class DriverView {
     this.asked = 0;
     if (content.kind === "info") this.show(content);
     else if (content.kind === "error") this.note.textContent = content.text;
+    else if (content.mark !== this.mark) this.again = true; // the answer to another view of this pane
     if (this.again) this.ask(true);
   }
 
