@@ -59,8 +59,13 @@ class DriverActions:
     def info(self) -> DriverInfo | None:
         """What is known now; None while another thread's call is under way."""
         driver = self._driver()
+        return driver.info_now() if driver is not None else self.image_info()
+
+    def image_info(self) -> DriverInfo:
+        """What is known without asking the target."""
+        driver = self._driver()
         if driver is not None:
-            return driver.info_now()
+            return driver.image_info()
         image = image_of(self._image)
         note = "it was built, and not loaded"
         return DriverInfo(

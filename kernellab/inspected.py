@@ -28,16 +28,23 @@ class Inspected:
         (2,000 at most). It changes nothing on the machine, and works after a bug check too. While
         another thread's call is under way it waits for that.
         """
-        image = image_of(self.image)
-        known: dict[str, Any] = {"name": self.name, "state": self.state, "error": self.error}
-        known |= {"size": image.size, "sha256": image.sha256, "imports": image.imports}
-        target = self.target
+        known, target = self._known(), self.target
         if "inspect" not in target.features:
             note = f"the target {target.name!r} does not tell of devices, handles, pool and IRPs"
             return DriverInfo(**known, note=note)
         if target.drivers.get(self.name, self) is not self:
             return DriverInfo(**known, note=f"another {self.name!r} was loaded since this one")
         return from_reply(target.inspect(self.name, most=most), **known)
+
+    def _known(self) -> dict[str, Any]:
+        """What is known of it without asking its target."""
+        image = image_of(self.image)
+        known = {"name": self.name, "state": self.state, "error": self.error}
+        return {**known, "size": image.size, "sha256": image.sha256, "imports": image.imports}
+
+    def image_info(self) -> DriverInfo:
+        """What its file says, and its state: nothing is asked of the target."""
+        return DriverInfo(**self._known())
 
     def info_now(self) -> DriverInfo | None:
         """The same without waiting: None while another thread's call is under way."""

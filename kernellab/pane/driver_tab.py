@@ -42,6 +42,9 @@ class Actions(Protocol):
     def info(self) -> DriverInfo | None:
         """What is known of the driver now; None while another call is under way."""
 
+    def image_info(self) -> DriverInfo:
+        """What is known without asking the target: never waits."""
+
     def reason(self) -> str:
         """Why its devices cannot be used now, or an empty text."""
 
@@ -140,7 +143,7 @@ class DriverTab:
         """All that the view shows, with a mark that is equal for what is the same."""
         info = self._lab.info()
         if info is None:  # another call is under way: what was known, marked as old
-            last = self._last or {"kind": "info", "facts": [], "sections": []}
+            last = self._last or {"kind": "info", **_shown(self._lab.image_info())}
             content = {**last, "stale": True}
         else:
             content = {"kind": "info", **_shown(info), "stale": False}

@@ -33,7 +33,7 @@ def open_view(
     pane = lab.page.get_by_role("region", name=f"Driver {name}")
     pane.get_by_role("tab", name="Driver").click(timeout=240_000)
     view = pane.locator(".driver-view")
-    view.get_by_text("Image base").wait_for()
+    view.get_by_text("SHA-256").wait_for()
     return view
 
 
@@ -132,11 +132,13 @@ def test_a_press_waits_for_another_drivers_call_and_says_so(lab: Lab) -> None:
     loop = "%%rustdriver spins --allow-failure --timeout 600\n" + driver_source(
         'println!("spinning"); loop { core::hint::spin_loop(); }'
     )
-    opens = r"device = devices.open(r'\\.\Devices')"
-    view = open_view(lab, cell("devices"), opens, loop, wait=False)
+    view = open_view(lab, cell("devices"), loop, wait=False)
     spins = lab.page.get_by_role("region", name="Driver spins")
     spins.get_by_text("spinning").wait_for(timeout=120_000)
-    view.get_by_role("button", name="Send").click()
+    view.get_by_text("another call is under way").wait_for()
+    lab.screenshot("driver-tab-waiting")
+    view.get_by_label("Device name").fill(r"\\.\Devices")
+    view.get_by_role("button", name="Open device").click()
     view.get_by_text("sim is busy with another call").wait_for()
     lab.menu("Kernel", "Interrupt Kernel")
     view.locator("button[aria-disabled=true][title*='machine has stopped']").first.wait_for()

@@ -267,3 +267,28 @@ def test_the_static_form_is_small_and_harmless(machine: Target) -> None:
     bundle = view.driver._repr_mimebundle_()
     assert bundle["text/plain"] == repr(view.driver)
     assert "IRP_MJ_CREATE" in bundle["text/html"]
+
+
+def test_opened_while_another_call_runs_it_shows_the_image(machine: Target) -> None:
+    view = View(machine)
+    begun, go_on = threading.Event(), threading.Event()
+    driver = view.driver
+    assert driver is not None
+
+    def hold() -> None:
+        with driver.exclusive():
+            begun.set()
+            go_on.wait(30)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert begun.wait(30)
+    try:
+        content = view.ask()
+        assert content["stale"] and not content["told"]
+        assert [label for label, _, _ in content["facts"]] == ["State", "Size", "SHA-256"]
+        assert rows(content, "imports")
+    finally:
+        go_on.set()
+        other.join()
+    assert view.ask()["told"]

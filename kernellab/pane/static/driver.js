@@ -262,7 +262,7 @@ class DriverView {
     this.mark = info.mark;
     this.facts.replaceChildren(element("tbody", {}, ...info.facts.map((row) => this.fact(row))));
     this.note.textContent = info.note ?? "";
-    this.old.textContent = info.stale ? "another call is under way: this is from before it" : "";
+    this.old.textContent = info.stale ? "another call is under way: the rest follows when it has ended" : "";
     this.choose(this.links, [...info.links, ["", "another name …"]]);
     this.typed();
     this.choose(this.handles, info.handles.length ? info.handles : [["", "none is open"]], this.newest);
