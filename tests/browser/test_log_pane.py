@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from nbconvert import HTMLExporter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Locator
 
     from tests.browser.jupyter import Lab
@@ -305,3 +307,27 @@ def test_a_hundred_thousand_lines(lab: Lab) -> None:
     lab.page.get_by_role("button", name="Copied").wait_for()
     copied = lab.page.evaluate("navigator.clipboard.readText()")
     assert copied.splitlines() == [f"line 0123{n}5: the quick brown fox jumps" for n in range(10)]
+
+
+def test_several_drivers_in_one_log(lab: Lab, hello: Path) -> None:
+    load = f"""
+import kernellab
+target = kernellab.connect()
+one, two = [target.load({str(hello)!r}, name=name) for name in ("one", "two")]
+watched = kernellab.watch(one, two)
+"""
+    lab.open_notebook(load, "one.unload(); target.run(one); two.unload()", theme="dark")
+    lab.run_all_cells()
+    wait_for_row(lab, "two unloaded")
+    drivers = pane(lab).locator(".cell.driver").all_text_contents()
+    assert drivers[:2] == ["one", "two"] and set(drivers) == {"one", "two"}
+    assert not pane(lab).get_by_role("button", name="Unload").is_visible(), "of which, nobody knows"
+    pane(lab).get_by_role("button", name="Filters").click()
+    pane(lab).get_by_role("checkbox", name="two").uncheck()
+    lab.page.keyboard.press("Escape")
+    pane(lab).get_by_role("button", name="Remove filter: driver: one").wait_for()
+    lab.page.wait_for_function(
+        "[...document.querySelectorAll('.cell.driver')].every((e) => e.textContent === 'one')"
+    )
+    lab.screenshot("pane-watch-dark")
+    assert lab.errors == []
