@@ -91,10 +91,17 @@ class EditOutput extends Widget {
       : `A change of the cell ${cellName(data.find)}, from when this ran. It is not applied again.`;
     this.node.replaceChildren(line);
     const text = this.model.data["text/plain"];
-    if (!result?.ok && typeof text === "string") {
-      const more = document.createElement("pre");
-      more.style.cssText = "margin:0;padding:2px 8px;overflow:auto;max-height:420px";
-      more.textContent = text;
+    if (typeof text !== "string") return;
+    const more = document.createElement("pre");
+    more.style.cssText = "margin:0;padding:2px 8px;overflow:auto;max-height:420px";
+    more.textContent = text;
+    if (result?.ok) {
+      const folded = document.createElement("details");
+      folded.style.padding = "0 8px";
+      folded.append(document.createElement("summary"), more);
+      folded.firstChild.textContent = "What has changed";
+      this.node.append(folded);
+    } else {
       this.node.append(more);
     }
   }

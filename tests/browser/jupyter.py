@@ -279,7 +279,10 @@ class Lab:
     def _wait_for_kernel(self) -> None:
         """Notebook 7 says idle before it has a kernel, and what is run then is not run at all."""
         for _ in range(300):
-            kernels = self.server.request("api/kernels")
+            try:
+                kernels = self.server.request("api/kernels")
+            except OSError:  # the server is just making one
+                kernels = []
             if any(k["connections"] and k["execution_state"] == "idle" for k in kernels):
                 return
             self.page.wait_for_timeout(200)

@@ -76,5 +76,7 @@ def test_rustfmt_shows_the_change(lab: Lab) -> None:
     lab.open_notebook("%load_ext kernellab", cell, "%rustfmt tidy")
     lab.page.set_viewport_size({"width": 1100, "height": 1500})
     lab.run_all_cells(timeout=120)
-    lab.page.get_by_text("formatted").first.wait_for(timeout=60_000)
+    lab.page.get_by_text("%%rustdriver tidy is changed").wait_for(timeout=60_000)
+    lab.page.get_by_text("What has changed").click()
+    lab.page.get_by_text("tidy, formatted:").wait_for()
     lab.screenshot("editing-rustfmt")

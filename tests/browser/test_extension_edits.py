@@ -66,6 +66,8 @@ def test_rustfmt_formats_the_cell_and_undo_takes_it_back(page: Lab) -> None:
     status = page.page.locator(".kernellab-edit-output [role=status]")
     status.wait_for()
     assert "%%rustdriver hello is changed in" in status.inner_text()
+    page.page.get_by_text("What has changed").click()
+    assert '+        println!("𝔘nformatted");' in page.page.locator("details pre").inner_text()
     formatted = text_of(page, 1)
     assert 'println!("𝔘nformatted");' in formatted
     page.screenshot(f"rustfmt-{page.server.application}")
