@@ -32,6 +32,7 @@ _MODULES: Final = (
     "logmenus.js",
     "logkeys.js",
     "log.js",
+    "saved.js",
     "tabs.js",
     "timeline_data.js",
     "timeline_draw.js",

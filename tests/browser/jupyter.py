@@ -218,18 +218,19 @@ class Lab:
         """Open a notebook of ``cells``, or ``made``, or else the file that is there.
 
         ``kernel=False`` opens it without a kernel, its outputs trusted as ``jupyter trust``
-        does unless ``trust=False``.
+        does unless ``trust=False``; so are those of ``made``.
         """
         path = self.server.folder / name
         if cells or made is not None:
             nbformat.write(made or notebook(*cells), path)
+        if made is not None and trust:
+            self.sign(path)
         if not kernel:
             read = nbformat.read(path, as_version=4)
             read.metadata["opened"] = secrets.token_hex(4)  # a text that nothing has signed yet
             nbformat.write(read, path)
             if trust:
-                data = self.server.folder.parent / "data"
-                NotebookNotary(data_dir=str(data)).sign(read)
+                self.sign(path)
             none = json.dumps({"default": "", "kernelspecs": {}})
             self.page.route("**/api/kernelspecs*", lambda route: route.fulfill(body=none))
             self.page.route("**/api/sessions*", _no_new_session)
@@ -250,6 +251,11 @@ class Lab:
             self.page.locator(".jp-Dialog button").first.wait_for()
             self.page.keyboard.press("Escape")
             self.page.wait_for_selector(".jp-Dialog", state="detached")
+
+    def sign(self, path: Path) -> None:
+        """Trust a notebook's outputs, as ``jupyter trust`` does."""
+        data = self.server.folder.parent / "data"
+        NotebookNotary(data_dir=str(data)).sign(nbformat.read(path, as_version=4))
 
     def _settings(self, theme: str, kernel: bool) -> None:
         base = self.server.folder.parent / "config" / "lab" / "user-settings" / "@jupyterlab"

@@ -3,6 +3,7 @@ import { element } from "./text.js";
 import { LogView } from "./log.js";
 import { Panels } from "./panels.js";
 import { ProgressRow } from "./progress.js";
+import { headOf, objectsOf, snapshotOf, textsOf } from "./saved.js";
 import { TabBar } from "./tabs.js";
 
 const STATES = {
@@ -34,10 +35,11 @@ class Pane {
   constructor(model, el) {
     this.model = model;
     this.live = false;
+    this.gone = false; // it was live, and its kernel is no more
     this.pressed = "";
     this.unheard = false;
     this.build(el);
-    this.log.restore(model.get("snapshot") ?? {});
+    this.log.restore(snapshotOf(model));
     model.on("change:head", () => this.heard());
     model.on("change:panels", () => this.panels());
     model.on("msg:custom", (content, buffers) => this.message(content, buffers));
@@ -104,7 +106,7 @@ class Pane {
       root: this.root,
       send: (content) => this.send({ ...content, type: "tab", tab: name }),
       press: (content) => this.press({ ...content, type: "tab", tab: name }),
-      head: () => this.model.get("head") ?? {},
+      head: () => headOf(this.model),
       live: () => this.live,
     };
   }
@@ -130,10 +132,12 @@ class Pane {
 
   heard() {
     this.live = true;
+    this.gone = false;
     this.head();
   }
 
   lost() {
+    this.gone ||= this.live;
     this.live = false;
     this.head();
   }
@@ -149,7 +153,7 @@ class Pane {
   // -- what is shown ----------------------------------------------------------------------------
 
   head() {
-    const head = this.model.get("head") ?? {};
+    const head = headOf(this.model);
     if (this.pressed && head.heard === this.pressed) {
       this.pressed = "";
       this.unheard = false;
@@ -158,14 +162,18 @@ class Pane {
     const cancels = this.unheard && pressed === "cancel";
     const waiting = this.unheard ? (cancels ? NO_CANCEL : NOT_HEARD) : head.waiting || "";
     const busy = head.busy === "cancel" ? "cancelling" : `${head.busy}ing`;
-    const state = waiting ? "waiting" : head.busy ? busy : head.state || "";
+    let state = waiting ? "waiting" : head.busy ? busy : head.state || "";
+    // What went on is over with its kernel; what had ended stays as it was.
+    const over = this.gone && ["busy", "good"].includes(STATES[state]?.[1] ?? "busy");
+    if (over) state = "gone";
     const [mark, tone] = STATES[state] ?? ["◌", head.busy ? "busy" : ""];
     this.badge.className = `badge ${tone}`;
     this.badge.replaceChildren(element("span", { class: "mark", "aria-hidden": "true", text: mark }),
       state);
     this.title.textContent = head.title ?? "";
     const what = this.unheard ? pressed : head.busy;
-    this.detail.textContent = waiting ? `${what}: ${waiting}` : head.detail ?? "";
+    if (over) this.detail.textContent = "there is " + NOT_LIVE;
+    else this.detail.textContent = waiting ? `${what}: ${waiting}` : head.detail ?? "";
     this.timings.textContent = head.timings ?? "";
     this.root.setAttribute("aria-label", `Driver ${head.title ?? ""}: ${state}`);
     for (const [name, button] of [["unload", this.unload], ["reload", this.reload]]) {
@@ -189,14 +197,16 @@ class Pane {
     if (this.hider.textContent !== rule) this.hider.textContent = rule;
     this.tabs.update(this.live ? head.tabs ?? [] : []);
     this.log.head(head);
+    // Nothing is known: the saved form stands above, and an empty frame would say less.
+    this.root.hidden = !(this.live || head.title || head.state || this.log.saved);
   }
 
   panels() {
-    this.panelBox.update(this.model.get("panels") ?? [], this.model.get("fixes") ?? []);
+    this.panelBox.update(textsOf(this.model, "panels"), objectsOf(this.model, "fixes"));
   }
 
   driver() {
-    return (this.model.get("head") ?? {}).title ?? "";
+    return headOf(this.model).title;
   }
 
   // Said to a screen reader once things have come to rest.
