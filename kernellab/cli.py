@@ -134,11 +134,12 @@ def _parser() -> argparse.ArgumentParser:
 def _setup(given: argparse.Namespace) -> int:
     """Find or install what building needs; safe to run again."""
     from .build import describe_analyzer, setup, setup_analyzer
-    from .sources import warm
+    from .sources import warm, warm_check
 
     with Progress() as progress:
         toolchain = setup(progress)
         warm(progress)
+        warm_check(progress)
         if given.rust_analyzer:
             setup_analyzer(toolchain, progress)
     if not given.quiet:

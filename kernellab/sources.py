@@ -170,9 +170,9 @@ def _read_rust(path: Path) -> str:
         raise UsageError(f"{path} is not UTF-8 text") from None
 
 
-def warm_check() -> None:
+def warm_check(progress: Progress | None = None) -> None:
     """Have the framework's interface compiled for checks, so that the first one is quick."""
-    check_crate(sample_crate(), download=False)
+    check_crate(sample_crate(), download=False, progress=progress)
 
 
 def warm(progress: Progress | None = None) -> None:

@@ -48,7 +48,7 @@ def packages(crate: CrateLike) -> list[CratePackage]:
                  f"--filter-platform={TARGET}"],
                 cwd=place,
                 env=workspace.environment(place, toolchain),
-                timeout=30,
+                timeout=10,  # another cargo may hold its lock, and builds wait for ours
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ToolchainError(f"cannot run {toolchain.cargo}: {error}") from error

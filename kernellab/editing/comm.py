@@ -50,7 +50,6 @@ class EditorComm:
         self._hovers: list[tuple[int, str, int, int]] = []
         self._cancel: tuple[str, threading.Event] | None = None
         self._closed = False
-        self._warmed = False
         for work in (self._check_all, self._hover_all):
             threading.Thread(target=work, name="kernellab-editor", daemon=True).start()
 
@@ -84,6 +83,10 @@ class EditorComm:
         self._send(
             {"type": "hello", "version": self._version, "analyzer": there, "message": message}
         )
+        try:
+            self._editor.warm_check()
+        except KernelLabError:
+            pass  # the first check says it by its silence, the first build in words
 
     # -- checks -----------------------------------------------------------------------------------
 

@@ -54,7 +54,8 @@ class Editor:
         self._seen: dict[str, RustCell] = {}  # by driver, as seen last
         self._seen_files: dict[str, dict[str, str]] = {}  # further files by driver and path
         self._ran: dict[str, None] = {}
-        self._wanted: dict[str, Any] = {}
+        self._wanted: dict[str, Any] = {}  # crates of the registry that are known now
+        self._optional: Mapping[str, Mapping[str, Any]] = {}  # those the framework works with
         self._widening = threading.Lock()
         self._last: tuple[object, list[Completion]] | None = None
         #: Why there is no rust-analyzer; empty where there is one, or it is not known yet.
@@ -128,6 +129,7 @@ class Editor:
         from .analyzer import Description, Package
 
         template = load_template()
+        self._optional = template.optional
         sources = {name.replace("-", "_"): template.root / name for name in template.members}
         known: list[CratePackage] = []
         if wanted:
@@ -158,7 +160,7 @@ class Editor:
 
     def _widen(self, cell: RustCell) -> None:
         """Have the crates known that the cell names; in the background, where they are new."""
-        from ..crate import load_template, parse_dependency, split_dependencies
+        from ..crate import parse_dependency, split_dependencies
 
         analyzer = self._analyzer
         try:
@@ -166,7 +168,7 @@ class Editor:
             wanted = {**wanted, **dict(parse_dependency(each) for each in cell.dependencies)}
         except UsageError:
             return  # it is not finished yet
-        for name, spec in load_template().optional.items():
+        for name, spec in self._optional.items():
             if name not in wanted and re.search(rf"\b{name}\b\s*(?:::|;)", cell.text):
                 wanted[name] = dict(spec)
         with self._lock:
@@ -316,6 +318,12 @@ class Editor:
             self._ran[cell.driver] = None
 
     # -- documents --------------------------------------------------------------------------------
+
+    def warm_check(self) -> None:
+        """Have what checks need compiled, so that the first one is quick. Errors as for check."""
+        from ..sources import warm_check
+
+        warm_check()
 
     def known(self, driver: str) -> RustCell | None:
         """The cell of ``driver`` as it was seen or run last."""
