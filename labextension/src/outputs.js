@@ -25,19 +25,25 @@ function cellName({ magic, name, path }) {
   return path === null ? `%%${magic} ${name}` : `%%${magic} ${name} ${path}`;
 }
 
+// IPython's history, which the kernel has the text from, cuts line feeds off a cell's end.
+function withoutEnd(text) {
+  return text.replace(/\n+$/, "");
+}
+
 function apply(panel, data) {
   const name = cellName(data.find);
   const cells = codeCells(panel)
     .filter(({ head }) => isCellOf(head, data.find.magic, data.find.name, data.find.path))
     .map(({ cell }) => cell);
   if (!cells.length) return { ok: false, message: `The notebook has no cell ${name}.` };
-  const cell = cells.find((each) => textOf(each) === data.expected);
+  const expected = withoutEnd(data.expected);
+  const cell = cells.find((each) => withoutEnd(textOf(each)) === expected);
   if (!cell) {
     return { ok: false, message: `The cell ${name} has changed since it ran: it is left as it is.` };
   }
   const locked = lockOf(panel, cell);
   if (locked) return { ok: false, message: `The cell ${name} is left as it is: ${locked}.` };
-  const changes = changesBetween(data.expected, data.text);
+  const changes = changesBetween(expected, withoutEnd(data.text));
   change(cell, changes);
   const places = `${changes.length} ${changes.length === 1 ? "place" : "places"}`;
   return { ok: true, message: `The cell ${name} is changed in ${places}. Ctrl-Z in it takes that back.` };
