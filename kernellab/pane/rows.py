@@ -136,6 +136,10 @@ class Rows:
         origin = self._place(event.driver) | (event.thread & 0xFFFFF) << 12
         self._last_time = event.time
         first = self.total
+        if not self._is_open and text.find("\n") == len(text) - 1 <= MAX_ROW and text:
+            self._append(text[:-1], event.time, meta, origin)  # one whole line: nearly all are
+            self._open = event.driver
+            return first
         ended = text.endswith("\n")
         lines = text.split("\n")
         if ended:
