@@ -126,7 +126,7 @@ def _build(
             workspace.keep_lock(place, crate)
             paths = [
                 linker_map.ItemPath(file, each.first, each.last, each.path)
-                for file, impls in crate.impls.items()
+                for file, impls in crate.impls().items()
                 for each in impls
             ]
             _finish(run, place, key, paths)

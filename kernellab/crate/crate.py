@@ -39,9 +39,8 @@ class Crate:
 
     ``files`` are its own files (relative path, text): ``Cargo.toml`` and the source under
     ``file_name``, with its modules; the framework's come from ``template``. ``supplied`` is
-    how many characters were put before the source's line 1, ``impls`` the ``impl`` blocks of
-    each Rust file. ``key`` is the SHA-256 of everything here, the template included, in
-    hexadecimal.
+    how many characters were put before the source's line 1. ``key`` is the SHA-256 of everything
+    here, the template included, in hexadecimal.
     """
 
     name: str
@@ -51,7 +50,14 @@ class Crate:
     files: Mapping[str, str] = field(repr=False)
     supplied: int
     key: str
-    impls: Mapping[str, Sequence[Impl]] = field(repr=False)
+
+    def impls(self) -> dict[str, Sequence[Impl]]:
+        """The ``impl`` blocks of each of its Rust files; reads all of them."""
+        return {
+            path: impl_blocks(text)
+            for path, text in self.files.items()
+            if path == self.file_name or path.endswith(".rs")
+        }
 
 
 def write_crate(
@@ -82,22 +88,27 @@ def write_crate(
     for path, text in {"the source": source, **modules}.items():
         _check_text(path, text)
     sources = [source, *(text for path, text in modules.items() if path.endswith(".rs"))]
-    named = frozenset[str]().union(*map(crates_named, sources), dependencies or {})
-    loaded = load_template(template).select(named)
+    loaded = load_template(template)
+    named = set(dependencies or {})
+    for text in sources:
+        if any(crate in text for crate in loaded.optional):  # few do, and reading takes a while
+            named |= crates_named(text)
+    loaded = loaded.select(named)
     dependencies = {
         **{crate: _plain(loaded.optional[crate]) for crate in loaded.features},
         **(dependencies or {}),
     }
     before = "" if "no_std" in crate_attributes(source) else _NO_STD
-    used = frozenset[str]().union(*map(words, sources))
-    linked = _BINDINGS if "panic_handler" in used else _FRAMEWORK
-    after = "" if "windows_kernel_rs" in used else linked
+    linked = _BINDINGS if _use(sources, "panic_handler") else _FRAMEWORK
+    after = "" if _use(sources, "windows_kernel_rs") else linked
     manifest = tomli_w.dumps(_manifest(name, file_name, dependencies, loaded))
     files = {"Cargo.toml": manifest, file_name: f"{before}{source}{after}", **modules}
     key = hashlib.sha256(json.dumps([loaded.digest, name, files]).encode()).hexdigest()
-    impls = {file_name: impl_blocks(source)}
-    impls |= {p: impl_blocks(text) for p, text in modules.items() if p.endswith(".rs")}
-    return Crate(name, file_name, dependencies, loaded, files, len(before), key, impls)
+    return Crate(name, file_name, dependencies, loaded, files, len(before), key)
+
+
+def _use(sources: Sequence[str], word: str) -> bool:
+    return any(word in text and word in words(text) for text in sources)
 
 
 def _check_text(where: str, text: str) -> None:
