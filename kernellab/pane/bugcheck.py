@@ -76,7 +76,7 @@ def _parameters(event: BugcheckEvent) -> str:
     if not event.parameters:
         return ""
     rows = []
-    named = meanings(event.code, len(event.parameters))
+    named = meanings(event.code, event.parameters)
     for number, (value, meaning) in enumerate(zip(event.parameters, named, strict=True), 1):
         rows.append(
             f"<tr><td>{number}</td><td><code>{escape(one_line(value))}</code></td>"

@@ -244,7 +244,7 @@ def bugcheck_text(
         out.append(f"    {advice(own, source)} {reload_advice(event.driver)}".rstrip())
     if event.parameters:
         out.append("    parameters: " + ", ".join(one_line(p) for p in event.parameters))
-        for n, meaning in enumerate(meanings(event.code, len(event.parameters)), 1):
+        for n, meaning in enumerate(meanings(event.code, event.parameters), 1):
             if meaning:
                 out.append(f"      {n}: {meaning}")
     if event.frames:
