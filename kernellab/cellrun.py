@@ -14,6 +14,7 @@ from .driver import take_away
 from .errors import BuildCancelled, BuildError, KernelLabError, TestsFailed, UsageError
 from .failures import reason_of
 from .paneinfo import NOT_BUILT, about_build, rules_of, with_code
+from .prints import parts_of
 from .protocol import BugcheckEvent, ErrorEvent, State
 from .trace.cell import CellTrace
 from .verifier import EVERY_RULE, without
@@ -359,7 +360,9 @@ class CellRun:
         driver.on_state = self._changed
 
     def _take(self, events: Sequence[Event]) -> None:
-        mine = [with_code(event, self.driver) for event in events if self._concerns(event)]
+        mine = [
+            with_code(event, self.driver) for event in parts_of(events) if self._concerns(event)
+        ]
         if mine:
             self.pane.add(mine)
         if not self._in_cell and any(isinstance(e, BugcheckEvent | ErrorEvent) for e in mine):

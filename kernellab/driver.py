@@ -20,6 +20,7 @@ from .errors import (
 )
 from .hardware import DeviceNode, add_device
 from .inspected import Inspected
+from .prints import Prints
 from .protocol import BugcheckEvent, DbgPrint, Event, State, Violation
 from .request import DeviceRequest, Result
 from .session import reply_bytes
@@ -218,7 +219,7 @@ class Driver(Inspected):
         for event in events:
             if event.driver != self.name:
                 continue
-            if isinstance(event, DbgPrint):
+            if isinstance(event, DbgPrint | Prints):
                 if "first_line" not in self.timings:
                     self.first_line_at = time.perf_counter()
                     self.timings["first_line"] = self.first_line_at - self._started

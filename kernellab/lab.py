@@ -34,6 +34,7 @@ from .errors import (
 )
 from .failures import typed_error
 from .hardware import Hardware
+from .prints import Events, Prints
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .session import Pending, RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
@@ -304,7 +305,7 @@ class Target(Hardware, System, Traces):
         session = Session(endpoint.reader, endpoint.writer, self._take)
         self._endpoint, self._session = endpoint, session
         try:
-            hello = session.request("hello", wait=GRACE)
+            hello = session.request("hello", wait=GRACE, columns=True)
         except (KernelLabError, RequestFailed) as error:
             endpoint.stop()
             session.close()
@@ -399,9 +400,9 @@ class Target(Hardware, System, Traces):
 
     def _take(self, batch: Sequence[Event]) -> None:
         events = [self._symbolized(event) for event in batch]
-        prints: dict[str, list[DbgPrint]] = {}
+        prints: dict[str, list[DbgPrint | Prints]] = {}
         for event in events:
-            if isinstance(event, DbgPrint):
+            if isinstance(event, DbgPrint | Prints):
                 prints.setdefault(event.driver, []).append(event)
             elif isinstance(event, Violation):
                 self.violations.append(event)
@@ -416,7 +417,7 @@ class Target(Hardware, System, Traces):
                 self.drivers[name].log.extend(records)
         for driver in list(self.drivers.values()):
             driver._note(events)
-        self._publish(events)
+        self._publish(Events(events))
 
     def _publish(self, events: Sequence[Event]) -> None:
         for subscriber in list(self._subscribers):

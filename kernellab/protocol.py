@@ -19,7 +19,7 @@ Commands and their fields (all replies are empty where nothing is named):
 =============  ==============================================  ===========================
 command        fields                                          reply
 =============  ==============================================  ===========================
-``hello``                                                      ``protocol endpoint features``
+``hello``      ``columns``  (:mod:`.prints` may come)           ``protocol endpoint features``
 ``put``        ``file offset data``  (chunks of an image)      ``size`` (bytes so far)
 ``load``       ``driver file timeout budget verifier``         ``status base size``
                ``parameters``

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
-from . import protocol
+from . import prints, protocol
 from .errors import TargetLost, TargetTimeout, UsageError
+from .prints import Prints
 from .protocol import Dropped, ErrorEvent, Event, Failure, ProtocolError
 
 #: So many malformed lines in a row mean that the other side does not speak the protocol.
@@ -85,7 +86,8 @@ class Session:
     """Requests to one endpoint and the events that come from it.
 
     ``listener`` gets batches of events, in order, on the reader thread, always before the
-    reply that followed them. It must not raise and must not make requests.
+    reply that followed them. It must not raise and must not make requests. A run of prints may be
+    one :class:`~kernellab.prints.Prints` among them.
     """
 
     def __init__(self, reader: BinaryIO, writer: BinaryIO, listener: Listener) -> None:
@@ -194,7 +196,9 @@ class Session:
                 continue
             try:
                 message = protocol.decode_line(line)
-                if "event" in message:
+                if message.get("event") == Prints.kind:
+                    self._take_event(prints.parse(message), batch)
+                elif "event" in message:
                     self._take_event(protocol.parse_event(message), batch)
                 elif "reply" in message:
                     self._deliver(batch)
@@ -217,7 +221,7 @@ class Session:
             batch.append(Dropped(seq=event.seq - 1, count=gap))
         if isinstance(event, Dropped):
             self.dropped += event.count
-        self._expected_seq = event.seq + 1
+        self._expected_seq = event.seq + (len(event) if isinstance(event, Prints) else 1)
         batch.append(event)
 
     def _take_reply(self, message: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
+from .prints import Prints, parts_of, singles
 from .protocol import DbgPrint, State
 
 if TYPE_CHECKING:
@@ -75,12 +76,13 @@ class Watch:
     def _take(self, events: Sequence[Event]) -> None:
         """Events of the target, on its session's thread."""
         with self._lock:
-            mine = [event for event in events if self._is_mine(event)]
-            if self._past and mine:
-                mine = [event for event in mine if id(event) not in self._past]
+            # Of a log that had something, single events: they are told apart by identity.
+            mine = [each for each in parts_of(events) if self._is_mine(each)]
+            if self._past:
+                mine = [one for each in mine for one in singles(each) if id(one) not in self._past]
             if mine:
                 self.pane.add(mine)
-                if any(not isinstance(event, DbgPrint) for event in mine):
+                if any(not isinstance(event, DbgPrint | Prints) for event in mine):
                     self._tell()
 
     def _is_mine(self, event: Event) -> bool:

@@ -231,3 +231,26 @@ def test_write_to_a_dead_endpoint_is_lost(fake: FakeEndpoint) -> None:
     with pytest.raises(TargetLost):
         for _ in range(100):
             fake.session.start("status")
+
+
+def run_event(seq: int, count: int) -> dict[str, Any]:
+    texts = [f"{seq + n}\n" for n in range(count)]
+    alike = {"driver": "d", "level": 0, "component": 77, "irql": 0, "thread": 4}
+    return {"event": "dbgprints", "seq": seq, "texts": texts, "times": [0.0] * count, **alike}
+
+
+def test_a_run_of_prints_counts_as_its_events(fake: FakeEndpoint) -> None:
+    fake.send(run_event(1, 3), print_event(4), run_event(7, 2), print_event(9))
+    events = fake.wait_events(5)
+    assert [(e.seq, type(e).__name__) for e in events] == [
+        (1, "Prints"), (4, "DbgPrint"), (6, "Dropped"), (7, "Prints"), (9, "DbgPrint"),
+    ]  # fmt: skip
+    assert fake.session.dropped == 2
+
+
+def test_a_run_that_came_before_or_is_none_is_refused(fake: FakeEndpoint) -> None:
+    fake.send(run_event(1, 3), run_event(3, 2), {**run_event(4, 2), "times": []}, run_event(4, 1))
+    events = fake.wait_events(4)
+    assert [type(e).__name__ for e in events] == ["Prints", "ErrorEvent", "ErrorEvent", "Prints"]
+    assert fake.session.malformed == 2
+    assert fake.session.dropped == 0

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ..prints import parts_of
 from ..protocol import BugcheckEvent, ErrorEvent, Event, Violation
 from .bugcheck import render_bugcheck
 from .buttons import Buttons
@@ -99,6 +100,7 @@ class LogPane:
     def add(self, events: Sequence[Event]) -> None:
         """Show events, in order. Cheap: sending is the background thread's work."""
         with self._work:
+            events = parts_of(events)
             first, panels = self._rows.add(events), False
             for event in events:
                 if isinstance(event, BugcheckEvent):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..prints import Prints
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .text import (
     Source,
@@ -120,7 +121,10 @@ class Rows:
         """Add events; the number of the first row that is new or has changed."""
         changed = self.total
         for event in events:
-            if isinstance(event, DbgPrint):
+            if isinstance(event, Prints):
+                if not self._whole_lines(event):
+                    changed = min(changed, *map(self._print, event.records))
+            elif isinstance(event, DbgPrint):
                 changed = min(changed, self._print(event))
             else:
                 self._other(event)
@@ -129,11 +133,7 @@ class Rows:
 
     def _print(self, event: DbgPrint) -> int:
         text = printable(event.text)
-        meta = _pack(PRINT, event.irql, event.level, event.component)
-        if meta not in self._seen_meta:
-            self._seen_meta.add(meta)
-            self.components[meta >> 16] = component_name(meta >> 16)
-        origin = self._place(event.driver) | (event.thread & 0xFFFFF) << 12
+        meta, origin = self._packed(event)
         self._last_time = event.time
         first = self.total
         if not self._is_open and text.find("\n") == len(text) - 1 <= MAX_ROW and text:
@@ -158,6 +158,35 @@ class Rows:
             kept, at = 0, event.time
         self._is_open, self._open = not ended, event.driver
         return first
+
+    def _whole_lines(self, run: Prints) -> bool:
+        """Take a run of which each print is one whole line, at once; else False: nearly all are."""
+        count = len(run)
+        text = printable("".join(run.texts))
+        lines = text.split("\n")
+        if (
+            self._is_open
+            or len(lines) != count + 1
+            or not all(each.endswith("\n") for each in run.texts)
+            or max(map(len, lines)) > MAX_ROW
+        ):
+            return False
+        meta, origin = self._packed(run)
+        del lines[-1]
+        self._texts += lines
+        self._times.extend(run.times)
+        self._meta.extend([meta] * count)
+        self._origin.extend([origin] * count)
+        self._last_time, self._open = run.times[-1], run.driver
+        return True
+
+    def _packed(self, event: DbgPrint | Prints) -> tuple[int, int]:
+        """What a print's rows have in ``meta`` and ``origin``."""
+        meta = _pack(PRINT, event.irql, event.level, event.component)
+        if meta not in self._seen_meta:
+            self._seen_meta.add(meta)
+            self.components[meta >> 16] = component_name(meta >> 16)
+        return meta, self._place(event.driver) | (event.thread & 0xFFFFF) << 12
 
     def _other(self, event: Event) -> None:
         name = one_line(event.driver) or "the machine"

@@ -7,8 +7,10 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+from ..prints import parts_of, singles
 from ..protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .fixes import diff_text
 from .text import (
@@ -76,7 +78,7 @@ class TextPane:
     def add(self, events: Sequence[Event]) -> None:
         """Print events."""
         with self._lock:
-            for event in events:
+            for event in chain.from_iterable(map(singles, parts_of(events))):
                 if isinstance(event, DbgPrint):
                     self._print(event)
                 elif isinstance(event, Violation):

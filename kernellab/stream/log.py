@@ -6,12 +6,13 @@ import json
 import re
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..prints import Prints
 from ..protocol import DbgPrint, event_fields
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ class DbgLog:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._records: deque[DbgPrint] = deque(maxlen=capacity)
+        # Parts as they came, and the number of records up to each one's end, all that ever came
+        # counted: single records of a run are made when somebody asks for them.
+        self._parts: list[DbgPrint | Prints] = []
+        self._ends: list[int] = []
+        self._capacity = capacity
         self._changed = threading.Condition()
         self._let_go = 0
         self._lost = 0
@@ -38,15 +43,18 @@ class DbgLog:
 
     # -- filled by the lab --------------------------------------------------------------------
 
-    def extend(self, records: Iterable[DbgPrint]) -> None:
+    def extend(self, records: Iterable[DbgPrint | Prints]) -> None:
         """Add records that have arrived."""
         with self._changed:
-            before = len(self._records)
-            added = 0
-            for record in records:
-                self._records.append(record)
-                added += 1
-            self._let_go += before + added - len(self._records)
+            end = self._end
+            for part in records:
+                end += len(part) if isinstance(part, Prints) else 1
+                self._parts.append(part)
+                self._ends.append(end)
+            self._let_go = max(self._let_go, end - self._capacity)
+            gone = bisect_right(self._ends, self._let_go)
+            if gone * 8 > len(self._parts):  # taking off the front of a list is not free
+                del self._parts[:gone], self._ends[:gone]
             self._changed.notify_all()
 
     def count_lost(self, count: int) -> None:
@@ -72,29 +80,53 @@ class DbgLog:
         """Records that are missing: never arrived, or let go because the log was full."""
         return self._lost + self._let_go
 
+    @property
+    def _end(self) -> int:
+        """Records that ever came."""
+        return self._ends[-1] if self._ends else self._let_go
+
     def __len__(self) -> int:
-        return len(self._records)
+        with self._changed:
+            return self._end - self._let_go
 
     def __iter__(self) -> Iterator[DbgPrint]:
         return iter(self.records())
 
     def __getitem__(self, index: int) -> DbgPrint:
         with self._changed:
-            return self._records[index]
+            number = range(self._let_go, self._end)[index]
+            at = bisect_right(self._ends, number)
+            return _records(self._parts[at])[number - self._ends[at]]
 
     def __contains__(self, text: str) -> bool:
         """Whether any record's text contains ``text``."""
-        return any(text in record.text for record in self.records())
+        return any(text in each for each in self._texts())
 
     def records(self) -> list[DbgPrint]:
         """A copy of what is there now."""
         with self._changed:
-            return list(self._records)
+            return self._since(self._let_go)
+
+    def _since(self, number: int) -> list[DbgPrint]:
+        """Records from a number on, all that ever came counted (the lock is held)."""
+        at = bisect_right(self._ends, number)
+        kept = list(chain.from_iterable(map(_records, self._parts[at:])))
+        return kept[len(kept) - (self._end - number) :]
+
+    def _texts(self) -> list[str]:
+        with self._changed:
+            at = bisect_right(self._ends, self._let_go)
+            parts = self._parts[at:]
+            count = self._end - self._let_go
+        texts: list[str] = []
+        for part in parts:
+            texts += part.texts if isinstance(part, Prints) else (part.text,)
+        return texts[len(texts) - count :]
 
     @property
     def text(self) -> str:
         """Everything printed, as one string."""
-        return "".join(record.text for record in self.records())
+        return "".join(self._texts())
 
     @property
     def lines(self) -> list[str]:
@@ -137,14 +169,13 @@ class DbgLog:
         taken = 0  # records handed out, counted from the very first one
         while True:
             with self._changed:
-                while taken >= self._let_go + len(self._records):
+                while taken >= self._end:
                     left = None if end is None else end - time.monotonic()
                     if self._closed or (left is not None and left <= 0):
                         return
                     self._changed.wait(left)
-                start = max(0, taken - self._let_go)
-                batch = list(islice(self._records, start, None))
-                taken = self._let_go + len(self._records)
+                batch = self._since(max(taken, self._let_go))
+                taken = self._end
             yield from batch
 
     # -- out ----------------------------------------------------------------------------------
@@ -170,6 +201,10 @@ class DbgLog:
     def __repr__(self) -> str:
         missing = f", {self.dropped} dropped" if self.dropped else ""
         return f"<DbgLog: {len(self)} records{missing}>"
+
+
+def _records(part: DbgPrint | Prints) -> Sequence[DbgPrint]:
+    return part.records if isinstance(part, Prints) else (part,)
 
 
 def _anything(_: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kernellab.pane.rows import MAX_ROW, PRINT, Rows, plain_rows
+from kernellab.prints import Prints
 from kernellab.protocol import BugcheckEvent, Dropped, ErrorEvent, Event, Frame, State, Violation
 from tests.pane.helpers import HOSTILE, harmless, printed
 
@@ -43,6 +44,31 @@ def test_a_megabyte_line_is_cut_into_rows_and_is_one_line_again_as_text() -> Non
     assert max(len(row.text) for row in kept) == MAX_ROW
     assert [row.continued for row in kept[:-1]] == [False] + [True] * (len(kept) - 2)
     assert plain_rows(kept).split("\n") == [line, "next"]
+
+
+_RUNS = {
+    "whole lines": ["a\n", "\n", "c\r\n", "\x1b\u202e\n"],
+    "parts of lines": ["a", "b\n", "c"],
+    "two lines in one": ["a\nb\n", "c", "d\n"],
+    "as many line ends as prints": ["a\nb\n", "c"],
+    "a line begun before": ["\n", "a\n"],
+    "nothing": ["", "a\n"],
+    "a long line": ["x" * (MAX_ROW + 1) + "\n", "y\n"],
+    **{name: [text, text + "\n", text] for name, text in HOSTILE.items()},
+}
+
+
+@pytest.mark.parametrize("before", ["before\n", "before", "\r"])
+@pytest.mark.parametrize("run", _RUNS.values(), ids=_RUNS.keys())
+def test_a_run_of_prints_becomes_the_rows_of_the_single_ones(run: list[str], before: str) -> None:
+    one, other = Rows(), Rows()
+    event = Prints(2, "hello", run, [n / 10 for n in range(len(run))], 3, 77, 2, 4)
+    start = printed(before, level=3, component=77, irql=2, thread=4)
+    assert one.add([start]) == other.add([start])
+    assert one.add([event]) == other.add(event.records)
+    assert one.add([printed("after\n")]) == other.add([printed("after\n")])
+    assert one.rows(0, len(one)) == other.rows(0, len(other))
+    assert (one.drivers, one.components) == (other.drivers, other.components)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())

@@ -6,6 +6,9 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
+
+from kernellab.prints import Prints
 from kernellab.protocol import DbgPrint
 from kernellab.stream import DbgLog
 
@@ -73,3 +76,33 @@ def test_json_lines(tmp_path: Path) -> None:
     text = log.to_jsonl(path)
     assert path.read_text(encoding="utf-8") == text
     assert [json.loads(line)["text"] for line in text.splitlines()] == ["é\n", "<b>"]
+
+
+def test_runs_of_prints_are_records_as_any() -> None:
+    log = DbgLog()
+    run = Prints(2, "d", ["b", "c\n", "d"], [0.2, 0.3, 0.4], 1, 77, 0, 4)
+    log.extend([*records("a"), run, DbgPrint(5, "d", "e\n")])
+    assert log.text == "abc\nde\n"
+    assert "c" in log
+    assert "ab" not in log
+    assert [r.seq for r in log] == [1, 2, 3, 4, 5]
+    assert [log[n].text for n in range(-5, 5)] == ["a", "b", "c\n", "d", "e\n"] * 2
+    assert log[2] is log.records()[2] is run.records[1]
+    assert [r.text for r in log.filter(level=1, since=0.3)] == ["c\n", "d"]
+    with pytest.raises(IndexError):
+        log[5]
+
+
+def test_a_full_log_lets_go_of_a_part_of_a_run() -> None:
+    log = DbgLog(capacity=3)
+    seen = log.follow(0)
+    log.extend([Prints(1, "d", ["a", "b"], [0.1, 0.2])])
+    assert next(seen).text == "a"
+    log.extend([Prints(3, "d", ["c", "d", "e"], [0.3, 0.4, 0.5])])
+    log.extend([Prints(6, "d", ["f"], [0.6])])
+    assert (len(log), log.dropped, log.text) == (3, 3, "def")
+    assert [r.text for r in log] == ["d", "e", "f"]
+    assert (log[0].text, log[-1].text) == ("d", "f")
+    assert [r.text for r in seen] == ["b", "d", "e", "f"]
+    log.extend(Prints(n, "d", ["x", "y"], [0, 0]) for n in range(7, 1000, 2))
+    assert (log.text, len(log)) == ("yxy", 3)

@@ -261,14 +261,11 @@ class Endpoint:
 
     # -- commands -----------------------------------------------------------------------------
 
-    def _hello(self, _: dict[str, Any]) -> dict[str, Any]:
+    def _hello(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._out.columns = _flag(request, "columns", False)
         features = ["ioctl", "budget", "violations", "interrupt", "async", "inspect", "trace"]
-        return {
-            "protocol": protocol.VERSION,
-            "endpoint": "sim",
-            "version": __version__,
-            "features": features,
-        }
+        version = {"protocol": protocol.VERSION, "version": __version__}
+        return {**version, "endpoint": "sim", "features": features}
 
     def _put(self, request: dict[str, Any]) -> dict[str, Any]:
         name, offset, data = _text(request, "file"), _int(request, "offset"), _bytes(request)
