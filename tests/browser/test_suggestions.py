@@ -1,4 +1,4 @@
-"""The compiler's suggestions, applied to real cells by the extension; places that go to the line."""
+"""The compiler's suggestions, applied to real cells; places that go to the line."""
 
 from __future__ import annotations
 
@@ -129,6 +129,8 @@ def test_places_put_the_cursor_on_the_line(page: Lab) -> None:
         "%load_ext kernellab",
         f"%%rustdriver null --allow-failure\n{driver_source(null)}",
         f"%%rustdriver panics --allow-failure\n{driver_source(panics)}",
+        '%%rustfile parts wire.rs\npub fn both() -> usize { panic!("in the file") }',
+        PARTS,
     )
     page.run_all_cells(timeout=240)
     pane(page, "null").get_by_role("button", name="Go to line").click()
@@ -139,4 +141,9 @@ def test_places_put_the_cursor_on_the_line(page: Lab) -> None:
     place.click()
     page.page.locator(".kernellab-flash", has_text="no more").wait_for()
     assert cursor_line(page, 2) == '        panic!("no more");'
+    in_file = pane(page, "parts").locator(".kernellab-row button.place").first
+    assert in_file.inner_text().startswith("wire.rs:2")
+    in_file.click()
+    page.page.locator(".kernellab-flash", has_text="in the file").wait_for()
+    assert cursor_line(page, 3) == 'pub fn both() -> usize { panic!("in the file") }'
     assert page.errors == []

@@ -204,7 +204,8 @@ STATES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "newer": (
         {
-            "head": {"title": "hello", "state": "levitating", "tabs": [{"kind": "?"}], "new": {}},
+            "head": {"title": "hello", "state": "levitating", "new": {},
+                     "tabs": [{"kind": "?"}, ["later", 1]]},
             "panels": ["<p>a panel</p>"],
             "snapshot": {"rows": [["a newer line", 0.1, 99, 7, 70000, 5, "x", None]], "head": 1},
             "more": [1, 2],

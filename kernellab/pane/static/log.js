@@ -164,7 +164,7 @@ export class LogView {
   head(head) {
     this.title = head.title ?? "the driver";
     this.list.port.setAttribute("aria-label", `Log of ${this.title}`);
-    this.list.maker.own = Array.isArray(head.files) ? head.files.map(String) : ["cell"];
+    this.list.maker.own = head.files ?? ["cell"];
     this.dropped = head.dropped ?? 0;
     this.counts();
   }

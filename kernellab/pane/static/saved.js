@@ -9,11 +9,15 @@ const isNumber = (value) => Number.isFinite(value) && value >= 0;
 export function headOf(model) {
   const head = model.get("head");
   if (!isObject(head)) return {};
-  const sane = { ...head, tabs: listOf(head.tabs, isObject) };
+  const isText = (value) => typeof value === "string";
+  const sane = {
+    ...head,
+    tabs: listOf(head.tabs, (tab) => Array.isArray(tab) && isText(tab[0])),
+    files: Array.isArray(head.files) ? head.files.filter(isText) : null,
+  };
   for (const name of SCALARS) if (typeof head[name] !== "string") sane[name] = "";
   for (const name of ["total", "dropped"]) if (!isNumber(head[name])) sane[name] = 0;
-  for (const name of ["reasons", "progress", "components", "files"]) if (!isObject(head[name])) sane[name] = null;
-  sane.drivers = listOf(head.drivers, (name) => typeof name === "string");
+  for (const name of ["reasons", "progress"]) if (!isObject(head[name])) sane[name] = null;
   return sane;
 }
 
