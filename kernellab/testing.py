@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final, Literal
 
 from .errors import Bugcheck, NtStatusError, TargetTimeout
+from .pane.standalone import not_empty
 from .pane.text import one_line, own_frame, panic_text
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class TestReport:
     def _repr_html_(self) -> str:
         rows = "".join(_row(each) for each in self.results)
         label = escape(f"Tests of {self.driver}: {self.summary}")
-        return (
+        return not_empty(
             f'<div class="kernellab-tests" role="group" aria-label="{label}"><strong>'
             f"{escape(one_line(self.driver))}: {self.summary}</strong>"
             f'<table style="margin:4px 0;text-align:left">{rows}</table></div>'

@@ -18,6 +18,7 @@ from ..build import ansi
 from ..build.diagnostics import Diagnostic
 from ..crate import split_dependencies, template_root
 from ..errors import BuildError, UsageError
+from ..pane.standalone import not_empty
 from . import tool
 
 #: What a front end that can edit cells takes: see :meth:`Formatted._repr_mimebundle_`.
@@ -152,7 +153,7 @@ class Formatted:
         The edit says which cell is meant (``find``), which text it must still have (``expected``)
         and which it gets (``text``).
         """
-        bundle: dict[str, Any] = {"text/plain": str(self), "text/html": self._html()}
+        bundle: dict[str, Any] = {"text/plain": str(self), "text/html": not_empty(self._html())}
         if self.changed:
             bundle[EDIT] = {
                 "version": 1,

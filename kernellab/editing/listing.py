@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
+from ..pane.standalone import not_empty
 from ..protocol import Frame
 from .code import Instruction, simple_name
 
@@ -196,10 +197,12 @@ def render_html(title: str, found: Sequence[Block]) -> str:
                 file = name
             left.append(_source_html(line, name if name != file else "", number))
         right = "\n".join(map(_code_html, block.lines))
-        cell = f'<td style="{_EDGE};padding:1px 8px;white-space:pre">'
-        rows.append(f"<tr>{cell}{chr(10).join(left)}</td>{cell}{right}</td></tr>")
+        # Lines also where styles are taken away: a code host.
+        cell = f'<td style="{_EDGE};padding:1px 8px"><pre style="font:inherit;margin:0">'
+        end = "</pre></td>"
+        rows.append(f"<tr>{cell}{chr(10).join(left)}{end}{cell}{right}{end}</tr>")
     head = '<th scope="col" style="text-align:left;padding:1px 8px">'
-    return (
+    return not_empty(
         f'<div role="group" aria-label="{escape(title)}" style="margin:6px 0">'
         f"<div><strong>{escape(title)}</strong></div>"
         f'<div style="overflow:auto;max-height:520px" tabindex="0"><table style="{_FONT};'

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..pane.reports import render_diagnostics
+from ..pane.standalone import standalone
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +20,5 @@ class Messages:
         return "\n".join(each.text.rstrip("\n") + "\n" for each in self.diagnostics)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": render_diagnostics(self.diagnostics)}
+        html = standalone(render_diagnostics(self.diagnostics))
+        return {"text/plain": str(self), "text/html": html}

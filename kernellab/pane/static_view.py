@@ -7,15 +7,14 @@ capped, so that a chatty driver does not make a notebook that nobody can open.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from html import escape
-from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from .rows import MARKS, PRINT, Row, plain_rows
+from .standalone import not_empty, standalone
 from .text import headline, level_name, one_line
 
 #: Characters of log kept in each form.
@@ -35,12 +34,13 @@ _STATES: Final = {
 
 # Where the live pane's model is gone, JupyterLab writes "Loading widget..." or "model not found"
 # into the output that follows, and no element: hide that. While a live pane is there, it hides
-# this one (static/view.js).
-_STYLE: Final = (
-    "<style>.jp-OutputArea-child:has([data-kernellab-static])+.jp-OutputArea-child"
+# this one (static/view.js). A link, as an element that is empty leaves no text where it is not
+# allowed (see standalone).
+_RULE: Final = (
+    ".jp-OutputArea-child:has([data-kernellab-static])+.jp-OutputArea-child"
     ":has(>.lm-Panel.jp-OutputArea-output):not(:has(>.jp-OutputArea-output *)){display:none}"
-    "</style>"
 )
+_STYLE: Final = f'<link rel="stylesheet" href="data:text/css,{quote(_RULE, safe=":()[]*.=,-")}">'
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,7 @@ def render_html(finished: Finished) -> str:
         image = escape(finished.image)
         parts.append(f'<div style="font-size:11px;opacity:.8">{image}</div>')
     if finished.panels:
-        parts.append(f"<style>{panel_style()}</style>")
-        parts += ['<div class="kl-panels">', *finished.panels, "</div>"]
+        parts += ["<div>", *map(standalone, finished.panels), "</div>"]
     rows = [_row(row) for row in finished.head]
     if finished.omitted:
         rows.append(_omitted_html(finished))
@@ -160,15 +159,7 @@ def render_html(finished: Finished) -> str:
         parts.append(f'<div style="font-size:11px;opacity:.8">{escape(_foot(finished))}</div>')
     if finished.picture[0]:
         parts.append(_picture(*finished.picture))
-    return "".join([*parts, "</div>"])
-
-
-@cache
-def panel_style() -> str:
-    """What panels look like, once for all of a pane, without what only a reader of it needs."""
-    text = (Path(__file__).parent / "static" / "panels.css").read_text(encoding="utf-8")
-    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-    return re.sub(r"\s*([{};:,>])\s*", r"\1", " ".join(text.split())).replace(";}", "}")
+    return not_empty("".join([*parts, "</div>"]))
 
 
 def _picture(svg: str, text: str) -> str:

@@ -16,7 +16,7 @@ from kernellab.pane.reports import (
     render_stop,
     render_violations,
 )
-from kernellab.pane.static_view import panel_style
+from kernellab.pane.standalone import standalone
 from kernellab.pane.text import violations_text
 from kernellab.protocol import ErrorEvent, Frame, Violation
 from tests.pane.helpers import HOSTILE, harmless
@@ -65,7 +65,8 @@ def test_errors_are_open_and_warnings_folded() -> None:
 
 def test_the_compilers_own_layout_is_kept_in_columns() -> None:
     html = render_diagnostics([Message("error", html='<pre class="x">a\n  |\n\n\n</pre>')])
-    assert "pre{font:12px/1.45 var(--jp-code-font-family,monospace)" in panel_style()
+    font = "font:12px/1.45 var(--jp-code-font-family,monospace);white-space:pre;"
+    assert f'<pre class="x" style="{font}' in standalone(html)
     assert 'class="x">a\n  |</pre>' in html
 
 
