@@ -14,8 +14,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
+from kernellab.build import find_analyzer, find_toolchain
+from kernellab.errors import ToolchainError
 from tests.browser.jupyter import Lab, Server, chromium, launch, serve
 
+from .editing import EDITOR, PLACES
 from .harness import HELLO, Row
 
 LINES = 100_000
@@ -104,7 +107,17 @@ _PAGE = """() => {
   }).observe({ type: "longtask", buffered: false });
   const longest = (from, to) =>
     Math.max(0, ...tasks.filter(([at, took]) => at + took > from && at < to).map((t) => t[1]));
+  const completer = () => document.querySelector(".jp-Completer:not(.lm-mod-hidden)");
   window.bench = {
+    // From the press of Tab to the frame in which the list has entries.
+    armTab() {
+      window.bench.completed = new Promise((done) => {
+        document.addEventListener("keydown", async (event) => {
+          const start = performance.timeOrigin + event.timeStamp;
+          done(await until(() => completer()?.querySelector("li")) - start);
+        }, { once: true, capture: true });
+      });
+    },
     drawn: (text) => until(() => texts().includes(text)),
     longest,
     async jump(share) {
@@ -167,6 +180,7 @@ def browser_rows(runs: int) -> list[Row]:
         return [
             *_stream_rows(server, browser, min(runs, 5)),
             *_held_rows(server, browser),
+            *_completion_rows(server, browser, runs),
             *_saved_rows(server, browser),
         ]
 
@@ -283,6 +297,52 @@ def _heap(lab: Lab) -> float:
     used = session.send("Runtime.getHeapUsage")
     session.detach()
     return float(used["usedSize"] + used.get("backingStorageSize", 0.0))
+
+
+def _completion_rows(server: Server, browser: Browser, runs: int) -> list[Row]:
+    """Tab in a driver's cell: the list that rust-analyzer fills."""
+    try:
+        find_analyzer(find_toolchain())
+    except ToolchainError as error:
+        return [Row(f"completion: {str(error).partition(':')[0]}", [], None, "ms")]
+    with _page(server, browser) as lab:
+        body = HELLO.replace("Ok(Module)", "\n        Ok(Module)")
+        wait = f"{EDITOR}.wait(120)"
+        lab.open_notebook("%load_ext kernellab", wait, f"%%rustdriver hello\n{body}", "s = ''\n")
+        lab.page.evaluate(_PAGE)
+        for index in (0, 1):
+            lab.run_cell(index, timeout=300)
+        line = 1 + body[: body.index("\n        Ok")].count("\n")
+        ours = [
+            _tab(lab, 2, line, PLACES[run % len(PLACES)].replace("NUMBER", str(run)))
+            for run in range(2 * runs + 1)
+        ]
+        python = [_tab(lab, 3, 1, "s.|") for _ in range(runs + 1)]
+    return [
+        Row("Tab in a driver's cell, warm: key to list", ours[1:], 50, "ms"),
+        Row("  Tab in a Python cell of the same page, for comparison", python[1:], None, "ms"),
+    ]
+
+
+def _tab(lab: Lab, cell: int, line: int, text: str) -> float:
+    """Write ``text`` at the end of a cell's line, press Tab at its ``|``; ms until the list."""
+    editor = lab.page.locator(".jp-CodeCell").nth(cell).locator(".cm-content")
+    editor.locator(".cm-line").nth(line).click()
+    keyboard = lab.page.keyboard
+    keyboard.press("End")
+    before, _, after = text.partition("|")
+    keyboard.insert_text(before + after)
+    for _each in after:
+        keyboard.press("ArrowLeft")
+    lab.page.wait_for_timeout(700)  # messages are asked for when typing rests
+    lab.page.evaluate("bench.armTab()")
+    keyboard.press("Tab")
+    took = lab.page.evaluate("bench.completed")
+    keyboard.press("Escape")
+    keyboard.press("End")
+    for _each in before + after:
+        keyboard.press("Backspace")
+    return float(took)
 
 
 _HELLO = HELLO.replace("NUMBER", "1")

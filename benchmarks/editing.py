@@ -11,12 +11,12 @@ from kernellab.errors import ToolchainError
 
 from .harness import HELLO, Row, evaluate, execute, jupyter_kernel
 
-_EDITOR = "__import__('kernellab.cellrun').cellrun.workbench().editor"
+EDITOR = "__import__('kernellab.cellrun').cellrun.workbench().editor"
 _MOST_MEGABYTES = 700.0
 
 #: What a Tab waits for, each in a cell that no Tab was in before: a method of the library's, the
 #: framework's names, a macro's argument.
-_PLACES = ("let n = Some(NUMBER); n.|", 'let s = "NUMBER"; s.le|', 'println!("{}", NUMBERu32.|);')
+PLACES = ("let n = Some(NUMBER); n.|", 'let s = "NUMBER"; s.le|', 'println!("{}", NUMBERu32.|);')
 
 
 def editing_rows(runs: int) -> list[Row]:
@@ -28,7 +28,7 @@ def editing_rows(runs: int) -> list[Row]:
     with jupyter_kernel() as client:
         begin = time.perf_counter()
         execute(client, "%load_ext kernellab")
-        if evaluate(client, f"{_EDITOR}.wait(120)") != "True":
+        if evaluate(client, f"{EDITOR}.wait(120)") != "True":
             raise RuntimeError("rust-analyzer does not get warm")
         warm = time.perf_counter() - begin
         execute(client, _TIMED)
@@ -36,7 +36,7 @@ def editing_rows(runs: int) -> list[Row]:
         inner = [float(each) for each in evaluate(client, "_kernellab_times")[1:-1].split(",")]
         helps = [_shift_tab(client, run) for run in range(runs + 1)][1:]
         checks = [_check(client, run) for run in range(runs + 1)][1:]
-        memory = int(evaluate(client, f"{_EDITOR}.analyzer.memory()")) / 2**20
+        memory = int(evaluate(client, f"{EDITOR}.analyzer.memory()")) / 2**20
     return [
         Row(
             "%load_ext to a rust-analyzer that has answered (in the background)", [warm], None, "s"
@@ -61,7 +61,7 @@ def _kernellab_timed(editor, ask):
         finally:
             _kernellab_times.append(1000 * (_time.perf_counter() - begin))
     editor.complete = complete
-_kernellab_timed({_EDITOR}, {_EDITOR}.complete)
+_kernellab_timed({EDITOR}, {EDITOR}.complete)
 """
 
 
@@ -72,7 +72,7 @@ def _cell(body: str) -> tuple[str, int]:
 
 
 def _tab(client: Any, run: int) -> float:
-    text, at = _cell(_PLACES[run % len(_PLACES)].replace("NUMBER", str(run)))
+    text, at = _cell(PLACES[run % len(PLACES)].replace("NUMBER", str(run)))
     begin = time.perf_counter()
     reply = client.complete(text, at, reply=True, timeout=60)
     took = time.perf_counter() - begin
