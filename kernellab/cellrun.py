@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from .cellpanes import NOWHERE, CellPanes, Place
 from .driver import take_away
 from .errors import BuildCancelled, BuildError, KernelLabError, TestsFailed, UsageError
 from .failures import reason_of
@@ -36,6 +37,7 @@ class Workbench:
         self._targets: dict[str, Target] = {}
         self._runs: dict[str, CellRun] = {}
         self._files: dict[str, dict[str, CellSource]] = {}
+        self._panes = CellPanes()
         self._lock = threading.Lock()
         self._warming: threading.Thread | None = None
         atexit.register(self.close)
@@ -68,16 +70,22 @@ class Workbench:
         display: Callable[..., Any],
         rich: bool,
         as_written: CellSource | None = None,
+        place: Place = NOWHERE,
     ) -> None:
         """Build the cell, unload what it built before, load it, and show its log.
 
-        ``as_written`` is the cell where ``source`` is it formatted.
+        ``as_written`` is the cell where ``source`` is it formatted; ``place`` is where in the
+        notebook it is.
         """
         self.editor.ran(source.cell)
         previous = self._runs.pop(source.name, None)  # and to the end: the last that was run
         run = CellRun(self, source, options, display, rich, as_written)
         self._runs[source.name] = run
-        run.run(previous, bind)
+        try:
+            run.run(previous, bind)
+        finally:
+            self._panes.add(place, run)
+            self._panes.trim()
 
     def add_file(self, driver: str, path: str, source: CellSource) -> None:
         """Make a cell a further file of ``driver``. Raises UsageError for a bad name or path."""
@@ -162,6 +170,8 @@ class Workbench:
     def close(self) -> None:
         """End every target of this notebook, and its rust-analyzer."""
         self.editor.close()
+        for run in self._runs.values():
+            run.ignore()  # what the end of its machine changes, nobody sees any more
         for target in self._targets.values():
             target.close()
         if self._targets or self._warming:
@@ -438,10 +448,30 @@ class CellRun:
             take_away(self.driver)
         self._trace.end()
         self.retired = True
+        self._unfollow()
+        self.pane.retire()
+
+    def _unfollow(self) -> None:
         if self._stop_events is not None:
             self._stop_events()
             self._stop_events = None
-        self.pane.retire()
+
+    def ignore(self) -> None:
+        """Hear no more of the driver."""
+        self._unfollow()
+        if self.driver is not None:
+            self.driver.on_state = lambda _: None
+
+    def held(self) -> int:
+        """About how many characters the pane keeps."""
+        return self.pane.held()
+
+    def leave(self) -> None:
+        """The pane is not on the page any more: let go of it. A driver that runs goes on."""
+        self._trace.end()
+        self.retired = True
+        self.ignore()
+        self.pane.close()
 
 
 @cache

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.display import display
 
+from ..cellpanes import NOWHERE, Place
 from ..errors import KernelLabError, UsageError
 from . import assist, tools
 from .options import complete_magic, file_parser, magic_help, parse_file_magic, parse_magic
-from .source import CellSource, cell_source, is_notebook, variable_name
+from .source import CellSource, cell_source, is_notebook, place_of, variable_name
 from .tools import formatted, without_traceback
 
 if TYPE_CHECKING:
@@ -55,11 +56,12 @@ class Runner(Protocol):
         display: Callable[..., Any],
         rich: bool,
         as_written: CellSource | None = None,
+        place: Place = NOWHERE,
     ) -> None:
         """Build, load and show; ``bind`` gets the driver. Raises KernelLabError.
 
         ``as_written`` is the cell where ``source`` is it formatted: what does not build is built
-        so, for messages in its lines.
+        so, for messages in its lines. ``place`` is where in the notebook it is.
         """
 
     def add_file(self, driver: str, path: str, source: CellSource) -> None:
@@ -106,6 +108,7 @@ class KernelLabMagics(Magics):
                 bind=lambda value: self._bind(variable_name(options.name), value),
                 display=display,
                 rich=is_notebook(self.shell),
+                place=place_of(self.shell),
             )
             if not options.fmt:
                 run(source)

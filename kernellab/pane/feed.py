@@ -134,6 +134,7 @@ class Feed:
             widget, self.widget = self.widget, None
             self._static = None
             if widget is not None:
+                widget.layout.close()  # a widget of its own
                 widget.close()
 
     # -- the background thread ------------------------------------------------------------------

@@ -208,8 +208,15 @@ class LogPane:
         self._feed.settle()
 
     def close(self) -> None:
-        """Take the widget away from the front end (its output is gone)."""
+        """Take the widget away from the front end (its output is gone), and let go of the log."""
         self._feed.close()
+        with self._work:
+            self._rows = Rows(self._source)
+
+    def held(self) -> int:
+        """About how many characters of log are kept."""
+        with self._work:
+            return self._rows.size()
 
     # -- the finished pane ------------------------------------------------------------------------
 

@@ -113,6 +113,10 @@ class Rows:
         """What is another one whenever rows have been added, or the last one has grown."""
         return self.total, len(self._texts[-1]) if self._texts else 0
 
+    def size(self) -> int:
+        """About how many characters all of it takes."""
+        return sum(map(len, self._texts)) + 64 * len(self._texts)
+
     def fits(self, characters: int) -> bool:
         """Whether :meth:`ends` would leave nothing out."""
         return _fit(self._texts, characters) == len(self._texts)

@@ -160,6 +160,10 @@ class TextPane:
     def close(self) -> None:
         """Nothing to close."""
 
+    def held(self) -> int:
+        """Characters of log that are kept: none, they are printed."""
+        return 0
+
     def _print(self, event: DbgPrint) -> None:
         level = level_name(event.level, event.component)
         text = printable(event.text)
