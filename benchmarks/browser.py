@@ -37,7 +37,7 @@ def _printing(name: str, lines: int) -> str:
 #: Says in the page's clock when the driver was mapped: from then on it prints.
 _WATCH = """\
 import time
-from kernellab.cellrun import workbench
+from kernellab.workbench import workbench
 from kernellab.protocol import State
 
 def _note(events):

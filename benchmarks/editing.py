@@ -11,7 +11,7 @@ from kernellab.errors import ToolchainError
 
 from .harness import HELLO, Row, evaluate, execute, jupyter_kernel
 
-EDITOR = "__import__('kernellab.cellrun').cellrun.workbench().editor"
+EDITOR = "__import__('kernellab.workbench').workbench.workbench().editor"
 _MOST_MEGABYTES = 700.0
 
 #: What a Tab waits for, each in a cell that no Tab was in before: a method of the library's, the

@@ -81,7 +81,7 @@ def __getattr__(name: str) -> Any:
 def load_ipython_extension(shell: Any) -> None:
     """``%load_ext kernellab``: add ``%%rustdriver``, and get ready in the background."""
     from .cell.magics import register
-    from .cellrun import workbench
+    from .workbench import workbench
 
     register(shell, workbench())
     workbench().warm()

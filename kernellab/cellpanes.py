@@ -7,21 +7,12 @@ still to be seen; of those the newest stay alive, and of the others what was sav
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+from .cell.source import Place
 
 #: Characters of log, in panes that rest, that are kept.
 MOST: Final = 32 * 1024 * 1024
-
-
-class Place(NamedTuple):
-    """A cell and which execution of it; both empty where the front end does not say it."""
-
-    cell: str = ""
-    execution: str = ""
-
-
-#: A place that is not known.
-NOWHERE: Final = Place()
 
 
 class Shown(Protocol):

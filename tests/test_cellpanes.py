@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kernellab.cellpanes import CellPanes, Place
+from kernellab.cell.source import Place
+from kernellab.cellpanes import CellPanes
 from tests.drivers import driver_source
 from tests.kernel import Notebook, Result
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from kernellab.cellrun import workbench
 from kernellab.course import Trial, check, lessons, progress
 from kernellab.course.exercise import NotYetError, find
 from kernellab.errors import Bugcheck, KernelLabError, NtStatusError, UsageError
+from kernellab.workbench import workbench
 from tests.test_cli import kernellab
 
 

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.display import display
 
-from ..cellpanes import NOWHERE, Place
 from ..errors import KernelLabError, UsageError
 from . import assist, tools
 from .options import complete_magic, file_parser, magic_help, parse_file_magic, parse_magic
-from .source import CellSource, cell_source, is_notebook, place_of, variable_name
+from .source import (
+    NOWHERE,
+    CellSource,
+    Place,
+    cell_source,
+    is_notebook,
+    place_of,
+    variable_name,
+)
 from .tools import formatted, without_traceback
 
 if TYPE_CHECKING:
@@ -45,7 +52,7 @@ file and this cell's own lines. `%rustfile echo` lists the files that echo has, 
 
 
 class Runner(Protocol):
-    """What builds and runs a cell: :class:`kernellab.cellrun.Workbench`."""
+    """What builds and runs a cell: :class:`kernellab.workbench.Workbench`."""
 
     def run_cell(
         self,

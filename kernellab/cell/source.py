@@ -6,9 +6,7 @@ import keyword
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from ..cellpanes import NOWHERE, Place
+from typing import Any, Final, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,17 @@ def variable_name(name: str) -> str:
 def is_notebook(shell: object) -> bool:
     """Whether the front end shows rich output; a terminal's IPython does not."""
     return type(shell).__name__ != "TerminalInteractiveShell" and "ipykernel" in sys.modules
+
+
+class Place(NamedTuple):
+    """A cell and which execution of it; both empty where the front end does not say it."""
+
+    cell: str = ""
+    execution: str = ""
+
+
+#: A place that is not known.
+NOWHERE: Final = Place()
 
 
 def place_of(shell: object) -> Place:

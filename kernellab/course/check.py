@@ -77,7 +77,7 @@ def check(number: str, *values: Any, strict: bool = False) -> Result:
 
 def _driver(wanted: Exercise) -> Driver | None:
     """The notebook's driver of the exercise; a hint where it was never loaded."""
-    from ..cellrun import workbench
+    from ..workbench import workbench
 
     if wanted.driver and workbench().does_not_build(wanted.driver):
         raise NotYetError("Its cell does not build: mend what its pane shows, and run it again.")

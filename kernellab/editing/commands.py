@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Bench(Protocol):
-    """What is known of the cells that were run: :class:`kernellab.cellrun.Workbench`."""
+    """What is known of the cells that were run: :class:`kernellab.workbench.Workbench`."""
 
     def sources(self) -> Mapping[str, CellSource]:
         """The ``%%rustdriver`` cells by driver, the one that was run last at the end."""

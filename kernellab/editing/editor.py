@@ -1,6 +1,6 @@
 """What a notebook knows of the Rust that is being written in it: completion, help, messages.
 
-Joins the notebook's drivers and their files (``cellrun``), the crates that they are built with
+Joins the notebook's drivers and their files (``workbench``), the crates that they are built with
 (``crate``, ``build``) and rust-analyzer.
 """
 

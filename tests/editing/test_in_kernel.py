@@ -19,7 +19,7 @@ from tests.kernel import Notebook, gone
 
 pytestmark = needs_analyzer
 
-EDITOR = "__import__('kernellab.cellrun').cellrun.workbench().editor"
+EDITOR = "__import__('kernellab.workbench').workbench.workbench().editor"
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import kernellab
 from kernellab import cli
 from kernellab.build import BuildResult
 from kernellab.cell.options import complete_magic
-from kernellab.cellrun import Workbench
 from kernellab.errors import Bugcheck, UsageError
 from kernellab.target import registry
 from kernellab.target.sim.verify import table
+from kernellab.workbench import Workbench
 
 
 @pytest.fixture(scope="module")
