@@ -38,16 +38,16 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A JupyterLab with nothing of the user's own; torn down with all its kernels."""
-    yield from _serve(tmp_path_factory.mktemp("jupyter"), "jupyterlab")
+    yield from serve_application(tmp_path_factory.mktemp("jupyter"), "jupyterlab")
 
 
 @pytest.fixture(scope="module")
 def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Notebook 7, likewise."""
-    yield from _serve(tmp_path_factory.mktemp("notebook"), "notebook")
+    yield from serve_application(tmp_path_factory.mktemp("notebook"), "notebook")
 
 
-def _serve(home: Path, application: str) -> Iterator[Server]:
+def serve_application(home: Path, application: str) -> Iterator[Server]:
     try:
         with serve(home, application) as server:
             yield server
