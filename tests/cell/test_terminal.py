@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.drivers import BODY_LINE, driver_source
+from tests.editing.analyzer_here import analyzer_on, needs_analyzer
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
 ROOT = Path(__file__).parents[2]
 SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[a-zA-Z]|\][^\x07]*\x07|[=>])")
+EDITOR = "editor = workbench().editor"
 #: The magic's own line comes before the source's first one.
 LINE = BODY_LINE + 1
 
@@ -47,6 +49,12 @@ class Terminal:
         os.write(self._main, f"\x1b[200~{cell}\x1b[201~\x1b\r".encode())
         self._read_until(re.compile(r"\x1b\[\?2004l"))
         return self._read_to_prompt()
+
+    def tab(self, text: str, word: str) -> str:
+        """Paste a text that is not run yet and press Tab; all that is shown until ``word`` is."""
+        os.write(self._main, f"\x1b[200~{text}\x1b[201~".encode())
+        os.write(self._main, b"\t")
+        return plain(self._read_until(re.compile(re.escape(word))))
 
     def _read_to_prompt(self) -> str:
         self._prompts += 1
@@ -134,5 +142,23 @@ def test_no_color_is_obeyed(tmp_path: Path) -> None:
         shown = terminal.run(magic("typo", 'printnl!("x");'))
         begin = shown.index("typo: failed")
         assert "\x1b" not in shown[begin : shown.index("BuildError")]
+    finally:
+        terminal.close()
+
+
+
+@needs_analyzer
+def test_tab_completes_rust(tmp_path: Path) -> None:
+    with analyzer_on():
+        terminal = Terminal(tmp_path)
+    try:
+        terminal.run("%load_ext kernellab")
+        # Other work shares the machine: a Tab waits as long as it takes.
+        wait = "editor._patience = 60; print('warm', editor.wait(120))"
+        shown = terminal.run(f"from kernellab.cellrun import workbench\n{EDITOR}; {wait}")
+        assert "warm True" in plain(shown)
+        names = terminal.tab('%%rustdriver typed --no-run\nfn f() {\n    "x".split_', "split_at_checked")
+        assert "split_ascii_whitespace" in names
+        assert "Error" not in names and "kernellab:" not in names
     finally:
         terminal.close()
