@@ -34,7 +34,7 @@ class Result:
 class Notebook:
     """A kernel with the extension loaded: this Python's, or that of another environment."""
 
-    def __init__(self, python: Path | None = None, cwd: Path | None = None) -> None:
+    def __init__(self, python: Path | None = None, cwd: Path | None = None, load: str = "") -> None:
         # Sockets of its own: jupyter_client puts them all into the current folder, where kernels
         # that start at one time take each other's.
         self._folder = tempfile.TemporaryDirectory(prefix="kernel-")
@@ -50,6 +50,10 @@ class Notebook:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
         self.shown: dict[str, dict[str, Any]] = {}
+        #: Every text that was shown, also where another has taken its place.
+        self.ever: list[str] = []
+        if load:  # before the extension
+            assert self.run(load).status == "ok"
         assert self.run("%load_ext kernellab").status == "ok"
 
     def start(self, code: str) -> str:
@@ -81,6 +85,7 @@ class Notebook:
 
     def _show(self, result: Result, content: dict[str, Any], *, update: bool) -> None:
         ident = content.get("transient", {}).get("display_id")
+        self.ever.append(content["data"].get("text/plain", ""))
         if update and ident in self.shown:
             self.shown[ident].clear()
             self.shown[ident].update(content["data"])

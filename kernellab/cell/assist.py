@@ -14,7 +14,8 @@ from IPython.display import display
 from ..errors import KernelLabError, UsageError
 from .options import file_parser, parse_magic
 from .rust_cell import RustCell, rust_cell
-from .tools import without_traceback
+from .source import is_notebook
+from .tools import ShownProgress, without_traceback
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..build import Diagnostic
     from ..editing.analyzer import Completion
     from ..editing.help import Help
+    from .tools import Progress
 
 #: Most names that are offered at once.
 _MOST = 1000
@@ -47,7 +49,7 @@ class Editor(Protocol):
     def trouble(self) -> str: ...
     def complete(self, cell: RustCell, line: int, column: int) -> Sequence[Completion]: ...
     def help(self, cell: RustCell, line: int, column: int) -> Help: ...
-    def check(self, cell: RustCell) -> Sequence[Diagnostic]: ...
+    def check(self, cell: RustCell, *, progress: Progress) -> Sequence[Diagnostic]: ...
     def known(self, driver: str) -> RustCell | None: ...
     def drivers(self) -> Sequence[str]: ...
     def files(self, driver: str) -> Sequence[str]: ...
@@ -142,7 +144,9 @@ class AssistMagics(Magics):
     @line_cell_magic
     def rustcheck(self, line: str, cell: str | None = None) -> None:
         try:
-            found = self._editor.check(self._cell(line, cell))
+            given = self._cell(line, cell)
+            with ShownProgress(is_notebook(self.shell)) as progress:
+                found = self._editor.check(given, progress=progress)
         except KernelLabError as error:
             raise without_traceback(error) from None
         if found:

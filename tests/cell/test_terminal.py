@@ -146,7 +146,6 @@ def test_no_color_is_obeyed(tmp_path: Path) -> None:
         terminal.close()
 
 
-
 @needs_analyzer
 def test_tab_completes_rust(tmp_path: Path) -> None:
     with analyzer_on():
@@ -157,7 +156,9 @@ def test_tab_completes_rust(tmp_path: Path) -> None:
         wait = "editor._patience = 60; print('warm', editor.wait(120))"
         shown = terminal.run(f"from kernellab.cellrun import workbench\n{EDITOR}; {wait}")
         assert "warm True" in plain(shown)
-        names = terminal.tab('%%rustdriver typed --no-run\nfn f() {\n    "x".split_', "split_at_checked")
+        names = terminal.tab(
+            '%%rustdriver typed --no-run\nfn f() {\n    "x".split_', "split_at_checked"
+        )
         assert "split_ascii_whitespace" in names
         assert "Error" not in names and "kernellab:" not in names
     finally:
