@@ -81,7 +81,7 @@ class DriverActions:
             return "the driver was not loaded"
         if driver.target.stopped:
             return f"the machine has stopped ({driver.target.stopped}): Reload starts it again"
-        return "" if driver.loaded else "the driver is not loaded: Reload loads it"
+        return "" if driver.loaded else "the driver is not loaded: Load loads it"
 
     def snapshot_reason(self) -> str:
         """Why no snapshot can be taken now; empty where one can."""

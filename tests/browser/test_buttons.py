@@ -46,7 +46,7 @@ def test_unload_and_reload_while_a_cell_runs(lab: Lab) -> None:
     hello.get_by_role("button", name="Unload").click()
     hello.get_by_text("bye", exact=True).wait_for()
     hello.get_by_text("hello unloaded").wait_for()
-    hello.get_by_role("button", name="Reload").click()
+    hello.get_by_role("button", name="Load", exact=True).click()
     hello.get_by_text("hello loaded again").wait_for()
     assert printed(lab, "went on").count() == 0, "the cell was not to end"
     (lab.server.folder / "go").touch()

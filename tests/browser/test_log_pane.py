@@ -149,7 +149,7 @@ def test_the_buttons_act(lab: Lab) -> None:
     stopped = '.action[aria-disabled="true"][title="the driver is not running"]'
     lab.page.wait_for_selector(stopped)
     assert unload.get_attribute("aria-disabled") == "true"
-    lab.page.get_by_role("button", name="Reload").click()
+    lab.page.get_by_role("button", name="Load", exact=True).click()
     lab.page.get_by_text("reload failed: ZeroDivisionError: division by zero").wait_for()
 
 

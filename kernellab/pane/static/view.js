@@ -24,6 +24,8 @@ const STATES = {
   "timed out": ["✖", "error"],
   waiting: ["◌", "busy"],
 };
+// Where the driver is not on the machine, what reloads it loads it.
+const NOT_LOADED = new Set(["built", "failed", "unloaded", "gone"]);
 const ANNOUNCE = 1500;
 const ANSWER = 600;
 const NOT_HEARD = "the kernel is busy: this follows when the running cell has ended";
@@ -176,6 +178,8 @@ class Pane {
     else this.detail.textContent = waiting ? `${what}: ${waiting}` : head.detail ?? "";
     this.timings.textContent = head.timings ?? "";
     this.root.setAttribute("aria-label", `Driver ${head.title ?? ""}: ${state}`);
+    const load = NOT_LOADED.has(head.state) ? "Load" : "Reload";
+    if (this.reload.textContent !== load) this.reload.textContent = load;
     for (const [name, button] of [["unload", this.unload], ["reload", this.reload]]) {
       let reason = this.live ? head.reasons?.[name] ?? "" : NOT_LIVE;
       if (this.unheard) reason = NOT_HEARD;
