@@ -28,6 +28,7 @@ _MODULES: Final = (
     "rows.js",
     "select.js",
     "export.js",
+    "patterns.js",
     "help.js",
     "logmenus.js",
     "logkeys.js",

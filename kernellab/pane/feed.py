@@ -1,8 +1,8 @@
 """From a pane to its front end: what is new, in numbered batches, from a background thread.
 
-At most 15 times a second the thread sends the rows that came since. A front end that starts
-late, reconnects or misses a batch sees that by the numbers and asks again. The thread ends when
-there is nothing to do.
+At most 15 times a second the thread sends the rows that came since, as a few batches. A front end
+that starts late, reconnects or misses a batch sees that by the numbers and asks again. The thread
+ends when there is nothing to do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 #: Seconds between two batches.
 INTERVAL: Final = 1 / 15
-#: Most of one batch: rows, and characters of text.
-BATCH_ROWS: Final = 20_000
-BATCH_CHARACTERS: Final = 2_000_000
+#: Most of one batch, rows and characters of text: what a page takes in without standing still.
+#: So many of them are sent at a time.
+BATCH_ROWS: Final = 7_000
+BATCH_CHARACTERS: Final = 700_000
+BATCHES: Final = 3
 #: The saved notebook's text follows once the log was quiet that long, and at least that often.
 QUIET, AT_LEAST = 1.0, 10.0
 #: While no view has spoken, the first rows are sent again after so many seconds: a view that
@@ -169,7 +171,10 @@ class Feed:
                 update = bool(self._static_due) and self._static_due <= now
             try:
                 with self._sending:
-                    self._send()
+                    for _ in range(BATCHES):
+                        self._send()
+                        if self._sent >= self._content.rows().total:
+                            break
                 if update:
                     self._update_static()
             except BaseException as error:

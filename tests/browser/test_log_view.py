@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from kernellab.pane.rows import Rows
 from kernellab.protocol import BugcheckEvent, DbgPrint, Frame, State
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
     from kernellab.protocol import Event
 
@@ -31,7 +32,12 @@ MODEL = """async ([code, head]) => {
     on: (name, act) => (heard[name] ??= []).push(act),
   } });
   window.revealed = [];
+  window.setHead = (more) => {
+    state.head = { ...state.head, ...more };
+    for (const act of heard["change:head"]) act();
+  };
   document.body.addEventListener("kernellab-reveal", (event) => {
+    if (window.keep) return;
     event.preventDefault();
     window.revealed.push(event.detail);
   });
@@ -103,20 +109,37 @@ class View:
         return started.value.suggested_filename, started.value.path().read_text("utf-8")
 
 
-@pytest.fixture
-def view(browser: Browser) -> Iterator[View]:
+@contextmanager
+def opened(browser: Browser, policy: str = "") -> Iterator[BrowserContext]:
+    """A browser's context whose pages come from a server that is not there."""
     context = browser.new_context(viewport={"width": 760, "height": 520}, accept_downloads=True)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.set_content(f"<style>{style()}</style><body data-jp-theme-light='true'></body>")
-    head = {"title": "hello", "state": "running", "files": ["cell", "proto.rs"]}
-    page.evaluate(MODEL, [script(), head])
+    headers = {"Content-Security-Policy": policy} if policy else {}
+    body = f"<style>{style()}</style><body data-jp-theme-light='true'></body>"
+    answer = {"body": body, "content_type": "text/html", "headers": headers}
+    context.route("https://kernellab.test/", lambda route: route.fulfill(**answer))
     try:
-        yield View(page)
-        assert wrong == []
+        yield context
     finally:
         context.close()
+
+
+@contextmanager
+def shown(context: BrowserContext, page: Page | None = None) -> Iterator[View]:
+    """A view in a new page, or once more in one that is there."""
+    page = page or context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto("https://kernellab.test/")
+    head = {"title": "hello", "state": "running", "files": ["cell", "proto.rs"]}
+    page.evaluate(MODEL, [script(), head])
+    yield View(page)
+    assert wrong == []
+
+
+@pytest.fixture
+def view(browser: Browser) -> Iterator[View]:
+    with opened(browser) as context, shown(context) as view:
+        yield view
 
 
 def prints(count: int, start: int = 0, **more: Any) -> list[Event]:
@@ -302,3 +325,147 @@ def test_lines_that_come_while_it_stays_are_told(view: View) -> None:
     below.click()
     view.page.get_by_role("button", name="Following").wait_for()
     assert view.in_sight()[-1] == "line 000206"
+
+
+#: A line on which ``(a+)+$`` takes longer than anybody waits.
+ENDLESS = DbgPrint(driver="hello", text="a" * 60 + "!\n", time=0.1, component=77)
+
+
+def test_an_expression_that_never_ends_is_given_up(view: View) -> None:
+    view.send([*prints(9_000), ENDLESS])
+    view.page.get_by_role("button", name="Regular expression").click()
+    view.query.fill("(a+)+$")
+    # The page answers meanwhile: each of these would wait for the expression.
+    assert view.in_sight()[-1].endswith("!")
+    view.page.get_by_role("alert").filter(has_text="too slow: it took more than 2 s").wait_for()
+    view.count("9,001 lines")
+    view.page.screenshot(path="tests/artefacts/log-slow-expression-light.png")
+    view.query.fill("(a)+!$")
+    view.count("1 of 9,001 lines")
+    assert view.port.locator("mark").all_text_contents() == ["a" * 60 + "!"]
+    assert view.query.get_attribute("aria-invalid") == "false"
+    view.query.fill("(a+)+$")
+    view.page.get_by_role("alert").filter(has_text="too slow").wait_for()
+    view.count("9,001 lines")
+    # In finding mode, and with lines that go on coming, likewise.
+    view.query.fill("8+$")
+    view.page.get_by_role("button", name="Find without hiding lines").click()
+    view.send(prints(88, 9_001))
+    view.count("found in 9,089 lines")
+    expected = sum(bool(re.search("8$", f"{n}")) for n in [*range(9_000), *range(9_001, 9_089)])
+    view.count(f"{expected:,} found in 9,089 lines")
+
+
+def test_expressions_where_no_worker_is_allowed(browser: Browser) -> None:
+    policy = "worker-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:"
+    with opened(browser, policy) as context, shown(context) as view:
+        view.send(prints(9_000))
+        view.page.get_by_role("button", name="Regular expression").click()
+        view.query.fill("^line 00[12]")
+        view.count("2,000 of 9,000 lines")
+        view.port.locator("mark").first.wait_for()
+        view.send(prints(10, 1_000))
+        view.count("2,010 of 9,010 lines")
+
+
+def test_the_next_pane_looks_as_this_one_was_set(browser: Browser) -> None:
+    with opened(browser) as context:
+        with shown(context) as view:
+            view.send(prints(3) + prints(2, 3, driver="echo"))
+            view.port.locator(".cell.driver").first.wait_for()
+            view.port.press("t")
+            view.port.press("w")
+            view.page.get_by_role("button", name="View: times").click()
+            view.page.get_by_role("menuitemcheckbox", name="IRQL").click()
+            page = view.page
+        with shown(context, page) as view:
+            view.send(prints(3))
+            view.port.locator(".time.zero").wait_for()
+            assert view.page.locator(".kernellab-rows.wrap").is_visible()
+            assert view.port.locator(".cell.irql").count() == 3
+            assert view.port.locator(".cell.driver").count() == 0, "one driver needs no column"
+
+
+def test_all_of_a_long_log_is_copied_in_slices(view: View) -> None:
+    view.send(prints(300_000))
+    view.page.evaluate(
+        """() => {
+          const write = async ([item]) => {
+            window.clip = await (await item.getType("text/plain")).text();
+          };
+          Object.defineProperty(navigator, "clipboard", { configurable: true, value: { write } });
+        }"""
+    )
+    said = view.page.evaluate(
+        """async () => {
+          const all = [...document.querySelectorAll("button")];
+          const button = all.find((b) => b.textContent === "Copy");
+          button.click();
+          const wait = (time) => new Promise((next) => setTimeout(next, time));
+          while (!button.textContent.includes("%")) await wait(0);
+          const said = button.textContent;
+          button.click();
+          await wait(300);
+          return [said, button.textContent, window.clip ?? null];
+        }"""
+    )
+    assert said[0].endswith("% ✕") and said[1:] == ["Copy", None], "a second press stops it"
+    view.page.get_by_role("button", name="Copy", exact=True).click()
+    view.page.get_by_role("button", name="Copied").wait_for()
+    lines = view.page.evaluate("clip").splitlines()
+    assert lines == [f"line {n:06d}" for n in range(300_000)]
+
+
+def test_the_bar_is_one_line_in_a_narrow_pane(view: View) -> None:
+    view.page.set_viewport_size({"width": 716, "height": 420})
+    view.send(prints(12_345))
+    view.page.evaluate("setHead({ dropped: 12345678 })")
+    view.page.get_by_role("button", name="Find without hiding lines").click()
+    view.query.fill("line")
+    view.count("12,345 found in 12,345 lines")
+    view.port.press("Home")
+    view.port.press("n")
+    view.count("2/12,345 found")
+    heights = "(e) => e.offsetHeight"
+    view.page.screenshot(path="tests/artefacts/log-narrow-light.png")
+    assert view.page.locator(".log .bar").evaluate(heights) < 40
+    told = view.page.locator(".count")
+    assert "dropped" in told.inner_text()
+    assert told.evaluate("(e) => e.scrollWidth <= e.clientWidth"), "nothing of it is cut off"
+    bar = view.page.locator(".log .bar")
+    assert bar.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+    assert "found in 12,345 lines · 12,345,678 dropped" in (told.get_attribute("title") or "")
+    view.page.set_viewport_size({"width": 1200, "height": 420})
+    assert told.inner_text() == "2/12,345 found in 12,345 lines · 12,345,678 dropped"
+    assert bar.evaluate(heights) < 40
+
+
+def test_a_watched_driver_s_line_is_found_in_its_own_cell(browser: Browser) -> None:
+    with opened(browser) as context, shown(context) as view:
+        view.page.evaluate(
+            """() => {
+              const cell = (...lines) => {
+                const el = document.createElement("div");
+                el.className = "jp-Cell";
+                for (const text of lines) {
+                  const row = document.createElement("div");
+                  row.className = "cm-line";
+                  row.textContent = text;
+                  el.append(row);
+                }
+                return el;
+              };
+              window.keep = true;
+              const own = cell("kernellab.watch(one, hello)", "second", "third");
+              own.append(document.querySelector(".kernellab-log"));
+              document.body.append(cell("%%rustdriver one", "a", "b"),
+                cell("", "%%rustdriver hello --verify", "fn main() {", "panic!()"),
+                cell("%%rustfile hello proto.rs", "struct P;"), own);
+            }"""
+        )
+        view.send([DbgPrint(driver="hello", text="panicked at cell:3:5: no\n", component=77)])
+        view.send([DbgPrint(driver="hello", text="panicked at proto.rs:2:1: no\n", component=77)])
+        marked = "[...document.querySelectorAll('.cm-line')].filter((e) => e.children.length)"
+        for place, line in (("cell:3:5", "panic!()"), ("proto.rs:2:1", "struct P;")):
+            view.port.locator("button.place", has_text=place).click()
+            assert line in view.page.evaluate(f"{marked}.map((e) => e.textContent)")

@@ -14,10 +14,7 @@ export function reveal(root, { driver, file = null, line }) {
   });
   root.dispatchEvent(event);
   if (event.defaultPrevented) return true;
-  if (file !== null) return false;
-  const cell = root.closest(".jp-Cell, .cell");
-  const rows = cell?.querySelectorAll(".cm-line") ?? [];
-  const row = rows[line - 1];
+  const row = rowOf(root, driver, file, line);
   if (!row) return false;
   row.scrollIntoView({ block: "center" });
   const mark = element("div", { style: "position:absolute;inset:0;background:rgba(255,193,7,.35);pointer-events:none" });
@@ -28,6 +25,21 @@ export function reveal(root, { driver, file = null, line }) {
     row.style.position = "";
   }, FLASH);
   return true;
+}
+
+// A line's element in the cell that begins with the driver's magic: the one that holds the pane, or
+// another one, as several drivers' log is shown below a cell of its own. Lines count from the magic's.
+function rowOf(root, driver, file, line) {
+  const own = root.closest(".jp-Cell, .cell");
+  const magic = file === null ? "%%rustdriver" : "%%rustfile";
+  for (const cell of [own, ...document.querySelectorAll(".jp-Cell, .cell")]) {
+    const rows = [...(cell?.querySelectorAll(".cm-line") ?? [])];
+    const first = rows.findIndex((each) => each.textContent.trim());
+    const words = rows[first]?.textContent.trim().split(/\s+/) ?? [];
+    if (words[0] !== magic || !words.includes(driver) || (file !== null && !words.includes(file))) continue;
+    return rows[first + line - 1] ?? null;
+  }
+  return null;
 }
 
 // Change the driver's source: edits are [{line, column, end_line, end_column, text, expected}], lines and

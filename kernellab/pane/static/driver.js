@@ -1,6 +1,7 @@
 // The Driver view: what the driver has on the machine, and buttons to talk with it.
 // Talks with kernellab/pane/driver_tab.py.
-import { aligned, toClipboard } from "./log.js";
+import { aligned } from "./log.js";
+import { toClipboard } from "./export.js";
 import { poolChart } from "./chart.js";
 import { CtlCode, wholeNumber } from "./ctlcode.js";
 import { HexEditor, hexDump, toHex, toText } from "./hex.js";

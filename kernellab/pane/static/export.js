@@ -1,19 +1,43 @@
 // The log as text and as JSON lines, in slices, for the clipboard and for files.
 import { KIND, element, levelName } from "./text.js";
 
-const SLICE = 20_000;
+const SLICE = 12; // milliseconds between two looks at what else there is to do
+const ROWS = 256; // between two looks at the clock
 const MARKS_OF = { [KIND.STATE]: "— ", [KIND.VIOLATION]: "⚠ ", [KIND.BUGCHECK]: "✖ ", [KIND.DROPPED]: "… ", [KIND.ERROR]: "✖ " };
 const EVENTS = ["dbgprint", "state", "violation", "bugcheck", "dropped", "error"];
 
-// The bare lines of places from..to; a long line's parts are one line again.
-export function plainLines(store, filter, from = 0, to = filter.count) {
+// `step` is called with each of places from..to, in slices of time; what `taken` returns after each is one
+// part. `progress` is called with a share, and says whether to go on. Returns the parts, null when stopped.
+async function inSlices(from, to, step, taken, progress) {
   const parts = [];
+  let until = performance.now() + SLICE;
   for (let place = from; place < to; place++) {
-    const number = filter.at(place);
-    if (place > from && !store.continued(number)) parts.push("\n");
-    parts.push(store.text(number));
+    step(place);
+    if (place % ROWS || performance.now() < until) continue;
+    parts.push(new Blob([taken()])); // a long text leaves the page's own memory piece by piece
+    if (!progress((place - from) / (to - from))) return null;
+    await new Promise((next) => setTimeout(next, 0));
+    until = performance.now() + SLICE;
   }
-  return parts.join("") + "\n";
+  parts.push(taken());
+  return parts;
+}
+
+// The bare lines of places from..to, in parts; a long line's parts are one line again.
+export function plainLines(store, filter, from, to, progress) {
+  let out = [];
+  const step = (place) => {
+    const number = filter.at(place);
+    if (!store.has(number)) return; // let go meanwhile
+    if (place > from && !store.continued(number)) out.push("\n");
+    out.push(store.text(number));
+  };
+  const taken = () => {
+    const text = out.join("");
+    out = [];
+    return text;
+  };
+  return inSlices(from, to, step, taken, progress).then((parts) => parts && [...parts, "\n"]);
 }
 
 // Lines with time, driver where there are several, and level.
@@ -42,32 +66,34 @@ function jsonFields(store, number, text) {
   };
 }
 
-// All rows of a filter as parts of a file; `progress` is called with a share. Returns null when stopped.
-export async function fileParts(store, filter, format, progress) {
-  const parts = [];
-  const { count } = filter;
+// Rows at places from..to as parts of a file; `progress` as above.
+export async function fileParts(store, filter, from, to, format, progress) {
+  const json = format === "jsonl";
+  let out = [];
   let open = "";
   let openAt = -1;
-  const json = format === "jsonl";
-  for (let place = 0; place < count; ) {
-    const out = [];
-    for (const stop = Math.min(place + SLICE, filter.count); place < stop; place++) {
-      const number = filter.at(place);
-      if (openAt >= 0 && store.continued(number)) {
-        open += store.text(number);
-        continue;
-      }
-      if (openAt >= 0) out.push(json ? JSON.stringify(jsonFields(store, openAt, open)) : open);
-      openAt = number;
-      open = json ? store.text(number) : logLine(store, number);
+  const close = () => {
+    if (openAt >= 0) out.push(json ? JSON.stringify(jsonFields(store, openAt, open)) : open);
+  };
+  const step = (place) => {
+    const number = filter.at(place);
+    if (!store.has(number)) return;
+    if (openAt >= 0 && store.continued(number)) {
+      open += store.text(number);
+      return;
     }
-    if (out.length) parts.push(out.join("\n") + "\n");
-    if (!progress(place / count)) return null;
-    await new Promise((next) => setTimeout(next, 0));
-    if (place >= filter.count) break;
-  }
-  if (openAt >= 0) parts.push((json ? JSON.stringify(jsonFields(store, openAt, open)) : open) + "\n");
-  return parts;
+    close();
+    openAt = number;
+    open = json ? store.text(number) : logLine(store, number);
+  };
+  const taken = () => {
+    const text = out.length ? out.join("\n") + "\n" : "";
+    out = [];
+    return text;
+  };
+  const parts = await inSlices(from, to, step, taken, progress);
+  close();
+  return parts && [...parts, taken()];
 }
 
 export function download(name, parts, type) {
@@ -79,14 +105,22 @@ export function download(name, parts, type) {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
+// A text, or its parts, into the clipboard; whether that was done.
 export async function toClipboard(text) {
+  const parts = [text].flat();
   try {
-    await navigator.clipboard.writeText(text);
+    // As a blob, a long text is put together beside the page.
+    if (parts.length > 2 && navigator.clipboard.write && window.ClipboardItem) {
+      const blob = new Blob(parts, { type: "text/plain" });
+      await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
+    } else {
+      await navigator.clipboard.writeText(await new Blob(parts).text());
+    }
     return true;
   } catch {
     // A page without https has no clipboard; the old way still works.
     const area = element("textarea", { style: "position:fixed;opacity:0" });
-    area.value = text;
+    area.value = await new Blob(parts).text();
     document.body.append(area);
     area.select();
     const done = document.execCommand("copy");

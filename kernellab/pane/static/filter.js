@@ -2,9 +2,9 @@
 import { BLOCK } from "./store.js";
 import { classOf } from "./text.js";
 
-// A rule: {pattern, invert, classes, components, drivers, from, to, first, last}; what is null or absent
-// lets all pass. `pattern` is a RegExp (flags g and m), `classes`, `components` and `drivers` are sets, `from`
-// and `to` seconds, `first` and `last` row numbers.
+// A rule: {pattern, remote, invert, classes, components, drivers, from, to}; what is null or absent lets all
+// pass. `pattern` is a RegExp (flags g and m) and `remote` is who is asked where it matches, as it is the
+// user's own (patterns.js); `classes`, `components` and `drivers` are sets, `from` and `to` seconds.
 function columnTest({ classes, components, drivers, from, to }, names) {
   if (!classes && !components && !drivers && from == null && to == null) return null;
   return (block, at) => {
@@ -17,26 +17,18 @@ function columnTest({ classes, components, drivers, from, to }, names) {
   };
 }
 
-// What looks or runs past a row's end is not asked of a whole block.
-const LOOKS_AROUND = /\(\?(?!:|<[A-Za-z_$])|\[\^|\\[WDPsn]/;
 const rowFlags = new Uint8Array(BLOCK);
 
-// Set a flag at each row of a full block that the pattern is found in.
-function searchBlock(block, pattern, alone) {
+// Set a flag at each row of a full block that the pattern, a plain text, is found in.
+function searchBlock(block, pattern) {
   rowFlags.fill(0);
   const { whole, starts } = block;
-  if (LOOKS_AROUND.test(pattern.source)) {
-    for (let at = 0; at < BLOCK; at++) rowFlags[at] = alone.test(block.line(at)) ? 1 : 0;
-    return;
-  }
   let at = 0;
   pattern.lastIndex = 0;
   for (let match; (match = pattern.exec(whole)); ) {
     while (starts[at + 1] <= match.index) at++;
     if (at >= BLOCK) return;
-    // A match that reaches into the next row says nothing of this one.
-    const inside = match.index + match[0].length < starts[at + 1];
-    rowFlags[at] = inside || alone.test(block.line(at)) ? 1 : 0;
+    rowFlags[at] = 1;
     pattern.lastIndex = starts[at + 1];
     if (pattern.lastIndex >= whole.length) return;
   }
@@ -45,6 +37,7 @@ function searchBlock(block, pattern, alone) {
 export class Filter {
   constructor(store) {
     this.store = store;
+    this.all = store; // what there is: its base and size
     this.rule = null;
     this.restart();
   }
@@ -69,10 +62,23 @@ export class Filter {
   restart() {
     this.found = new Map(); // block id -> {list, count, seen}
     this.sums = null;
+    this.rule?.remote?.forget();
   }
 
-  // Search on for at most so many milliseconds, from the row `near` outwards; whether all was seen.
+  // The same rows, and none that come later.
+  copy() {
+    const { store } = this;
+    const other = new Filter(store);
+    other.all = { base: store.base, size: store.size };
+    other.rule = this.rule && { ...this.rule, remote: null };
+    for (const [id, result] of this.found) other.found.set(id, { ...result, list: result.list.slice() });
+    return other;
+  }
+
+  // Search on for at most so many milliseconds, from the row `near` outwards; whether all was seen. Where
+  // not, `waiting` says that nothing is to be done before an answer arrives.
   extend(milliseconds, near) {
+    this.waiting = false;
     if (!this.rule) return true;
     const { store } = this;
     if (store.size === 0) return true;
@@ -86,33 +92,46 @@ export class Filter {
         if (performance.now() > until) return this.unseen() === 0;
       }
     }
-    return true;
+    return !this.waiting;
   }
 
-  // Search a block's rows not seen yet; whether there were any.
+  // Search a block's rows not seen yet; whether any were.
   look(id) {
     const { store, rule } = this;
     const block = store.blocks.get(id);
-    const end = Math.min(BLOCK, store.end - id * BLOCK);
+    let end = Math.min(BLOCK, store.end - id * BLOCK);
     let result = this.found.get(id);
     if (result && result.seen >= end) return false;
     if (!result) {
       const seen = Math.max(0, store.base - id * BLOCK);
       this.found.set(id, (result = { list: [], count: 0, seen }));
     }
-    const { pattern, invert, first = 0, last = Infinity } = rule;
-    const whole = pattern && block.whole !== null && result.seen < BLOCK / 2;
-    if (whole) searchBlock(block, pattern, this.alone);
+    const { pattern, remote, invert } = rule;
+    let flags = null;
+    let begin = 0;
+    if (pattern && remote) {
+      const answer = remote.flags(id, block, result.seen, end);
+      if (!answer) {
+        this.waiting = true;
+        return false;
+      }
+      ({ flags, from: begin } = answer);
+      end = begin + flags.length;
+    } else if (pattern && block.whole !== null && result.seen < BLOCK / 2) {
+      searchBlock(block, pattern);
+      flags = rowFlags;
+    }
     for (let at = result.seen; at < end; at++) {
-      if (id * BLOCK + at < first || id * BLOCK + at > last) continue;
       if (this.columns && !this.columns(block, at)) continue;
       if (pattern) {
-        const has = whole ? rowFlags[at] === 1 : this.alone.test(block.line(at));
+        const has = flags ? flags[at - begin] === 1 : this.alone.test(block.line(at));
         if (has === Boolean(invert)) continue;
       }
       result.list.push(at);
     }
     result.seen = end;
+    const most = Math.min(BLOCK, store.end - id * BLOCK);
+    if (end < most && !remote.flags(id, block, end, most)) this.waiting = true; // rows that came since
     result.count = result.list.length;
     if (end === BLOCK) result.list = Uint16Array.from(result.list);
     this.sums = null;
@@ -145,12 +164,12 @@ export class Filter {
   }
 
   get count() {
-    return this.rule ? this.prefix().total : this.store.size;
+    return this.rule ? this.prefix().total : this.all.size;
   }
 
   // The number of the row shown at a place.
   at(place) {
-    if (!this.rule) return this.store.base + place;
+    if (!this.rule) return this.all.base + place;
     const { ids, before } = this.prefix();
     const index = countBelow(before, before.length, place + 1) - 1;
     return ids[index] * BLOCK + this.found.get(ids[index]).list[place - before[index]];
@@ -158,7 +177,7 @@ export class Filter {
 
   // The place of a row, or of the first one after it that is shown.
   placeOf(number) {
-    if (!this.rule) return Math.min(Math.max(number - this.store.base, 0), this.store.size);
+    if (!this.rule) return Math.min(Math.max(number - this.all.base, 0), this.all.size);
     const { ids, before, total } = this.prefix();
     const id = Math.floor(number / BLOCK);
     const index = countBelow(ids, ids.length, id);

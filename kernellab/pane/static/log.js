@@ -1,5 +1,5 @@
 // The log: tool bar and rows, from batches that the kernel numbers.
-import { element, grouped, plural } from "./text.js";
+import { compact, element, grouped, plural } from "./text.js";
 import { reveal } from "./cells.js";
 import { Store } from "./store.js";
 import { Filter } from "./filter.js";
@@ -9,8 +9,10 @@ import { Criteria } from "./criteria.js";
 import { LogMenus } from "./logmenus.js";
 import { LogKeys } from "./logkeys.js";
 import { plainLines, toClipboard } from "./export.js";
+import { Patterns } from "./patterns.js";
 
-const FILTER_SLICE = 20; // milliseconds
+const FILTER_SLICE = 10; // milliseconds
+const BRIEF = 22; // characters of the count that fit into a narrow pane's bar
 const REDRAW = 80; // between two drawings while a search goes on
 const ASK_AGAIN = 1500;
 
@@ -26,6 +28,10 @@ export class LogView {
     this.missed = 0; // number of the first row that the user may not have seen
     this.tries = 0;
     this.problem = "";
+    this.slow = null; // an expression that took too long, and what is said of it
+    this.patterns = new Patterns({
+      arrived: () => this.refresh(false), marked: () => this.menus.redraw(), slow: (seconds) => this.tooSlow(seconds),
+    });
     this.list = new RowList(this.store, this.filter, {
       follow: () => this.counts(), drawn: () => this.drawn(),
     });
@@ -69,7 +75,8 @@ export class LogView {
       type: "button", text: "Copy", title: "Copy the lines shown, or what is selected",
       onclick: () => this.copy(),
     });
-    this.count = element("span", { class: "count" });
+    // A narrow pane shows the second one, where the first would not fit.
+    this.count = element("span", { class: "count" }, element("span", { class: "full" }), element("span", { class: "short" }));
     this.bar = element("div", { class: "bar", role: "toolbar", "aria-label": "Log" },
       element("span", { class: "joined search" }, this.query,
         toggle("Aa", "sensitive", "Match case", "Match case"),
@@ -91,6 +98,8 @@ export class LogView {
     this.mouse.dispose();
     this.menus.dispose();
     this.criteria.popup.dispose();
+    this.patterns.dispose();
+    this.copying = null;
     for (const timer of [this.askTimer, this.filterTimer, this.sayTimer]) clearTimeout(timer);
   }
 
@@ -121,12 +130,8 @@ export class LogView {
   }
 
   names(drivers, components) {
-    const { store, list } = this;
-    if (drivers.length > 1 && store.drivers.length < 2 && drivers.filter(Boolean).length > 1) {
-      list.maker.options.columns.add("driver");
-      list.maker.look++;
-      list.draw(true);
-    }
+    const { store } = this;
+    if (drivers.length > 1 && store.drivers.length < 2 && drivers.filter(Boolean).length > 1) this.menus.showDrivers();
     store.drivers.splice(0, Infinity, ...drivers.map(String));
     Object.assign(store.components, components);
   }
@@ -184,16 +189,21 @@ export class LogView {
   // New rows, or other ones: filter on, in slices, and draw.
   refresh(stale) {
     clearTimeout(this.filterTimer);
-    const done = this.filter.extend(FILTER_SLICE, this.near) &&
-      (!this.criteria.find || this.matches.extend(FILTER_SLICE, this.near));
+    const searches = this.criteria.find ? [this.filter, this.matches] : [this.filter];
+    const first = searches.find((search) => !search.extend(FILTER_SLICE, this.near));
+    const done = !first;
     const now = performance.now();
-    if (stale || done || now > (this.drawnAt ?? 0) + REDRAW) {
+    this.stale ||= Boolean(stale);
+    // Before the first answer what was in sight stays there.
+    const nothing = first?.waiting && !this.filter.count;
+    if (!nothing && (this.stale || done || now > (this.drawnAt ?? 0) + REDRAW)) {
       this.drawnAt = now;
-      this.list.draw(Boolean(stale));
+      this.list.draw(this.stale);
+      this.stale = false;
       this.counts();
     }
-    if (!done) this.filterTimer = setTimeout(() => this.refresh(false), 0);
-    else if (this.seek) this.seek();
+    if (first && !first.waiting) this.filterTimer = setTimeout(() => this.refresh(false), 0);
+    else if (done && this.seek) this.seek();
   }
 
   // The user has typed: Find goes to the first match from here on.
@@ -212,18 +222,25 @@ export class LogView {
     criteria.text = this.query.value;
     this.seek = null;
     try {
-      const pattern = criteria.pattern();
+      let pattern = criteria.pattern();
       this.problem = "";
-      const rule = criteria.rule(criteria.find ? null : pattern);
+      if (pattern && this.slow?.pattern === String(pattern)) {
+        this.problem = this.slow.text;
+        pattern = null;
+      }
+      // Only what the user wrote as an expression can take for ever.
+      const remote = this.patterns.set(criteria.regular ? pattern : null, criteria.regular);
+      const rule = withRemote(criteria.rule(criteria.find ? null : pattern), remote);
       if (rule) rule.narrows = narrowedRule(this.filter.rule, rule, criteria.regular);
       if (!sameRule(rule, this.filter.rule)) this.filter.set(rule);
-      const found = criteria.rule(pattern);
+      const found = withRemote(criteria.rule(pattern), remote);
       this.matches.set(criteria.find && pattern ? { ...found, invert: false } : null);
       list.maker.pattern = criteria.invert && !criteria.find ? null : pattern;
+      list.maker.remote = remote;
       list.maker.look++;
     } catch (error) {
       // The last good pattern's rows stay.
-      this.problem = String(error.message).replace(/^Invalid regular expression: /, "");
+      this.problem = `Not a regular expression: ${String(error.message).replace(/^Invalid regular expression: /, "")}`;
     }
     this.query.setAttribute("aria-invalid", String(Boolean(this.problem)));
     this.query.placeholder = criteria.find ? "Find  ( / )" : "Filter  ( / )";
@@ -232,8 +249,15 @@ export class LogView {
     this.refresh(true);
   }
 
+  // The expression is given up: nothing is hidden by a search that does not end.
+  tooSlow(seconds) {
+    const text = `This expression is too slow: it took more than ${seconds} s for a few lines. All lines are shown.`;
+    this.slow = { pattern: this.patterns.key, text };
+    this.search();
+  }
+
   tellProblem() {
-    this.wrong.textContent = this.problem && `Not a regular expression: ${this.problem}`;
+    this.wrong.textContent = this.problem;
     this.wrong.hidden = !this.problem;
   }
 
@@ -265,18 +289,26 @@ export class LogView {
     const { filter, matches, criteria, list } = this;
     const total = this.store.size;
     let shown = filter.rule ? `${grouped(filter.count)} of ` : "";
+    let short = filter.rule ? `${shown}${compact(total)}` : plural(total, "line");
     if (criteria.find && criteria.text) {
       const at = list.current !== null && matches.has(list.current) ? `${grouped(matches.placeOf(list.current) + 1)}/` : "";
-      shown = `${at}${grouped(matches.count)} found in ${shown}`;
+      short = `${at}${grouped(matches.count)}`;
+      shown = `${short} found in ${shown}`;
     }
     const unseen = Math.max(filter.unseen(), criteria.find ? matches.unseen() : 0);
-    const searching = unseen ? ` · searching… ${Math.floor((100 * (total - unseen)) / total)} %` : "";
+    const share = `${Math.floor((100 * (total - unseen)) / total)} %`;
+    const searching = unseen ? ` · searching… ${share}` : "";
     const lost = this.dropped ? ` · ${grouped(this.dropped)} dropped` : "";
     const text = `${shown}${plural(total, "line")}${lost}${searching}`;
-    if (this.count.textContent !== text) this.count.textContent = text;
+    if (this.counted !== text) {
+      this.counted = text;
+      this.count.firstChild.textContent = text;
+      this.count.lastChild.textContent = short + (this.dropped ? ` · ${compact(this.dropped)} dropped` : "") + (unseen ? ` · ${share}` : "");
+      this.count.classList.toggle("lengthy", text.length > BRIEF);
+    }
     this.count.classList.toggle("warning", Boolean(this.dropped));
     this.count.title = this.dropped
-      ? "Dropped: prints that came faster than they could be taken, and the oldest lines beyond the million that is kept" : "";
+      ? `${this.counted}. Dropped: prints that came faster than they could be taken, and the oldest lines beyond the million that is kept` : "";
     if (this.dropped) this.count.tabIndex = 0;
     else this.count.removeAttribute("tabindex");
     const { following } = list;
@@ -302,16 +334,28 @@ export class LogView {
     return current === null ? null : [this.store.time(current), null];
   }
 
-  // Selected rows, or text within one, or else all that is shown.
+  // Selected rows, or text within one, or else all that is shown. A second press stops it.
   async copy() {
-    const { list, filter, store } = this;
+    const { list, store, copyButton } = this;
+    const mine = this.copying ? null : {};
+    this.copying = mine;
+    copyButton.textContent = "Copy";
+    if (!mine) return;
+    const rows = this.filter.copy();
     const { range } = list;
-    const text = range
-      ? plainLines(store, filter, filter.placeOf(range[0]), filter.placeOf(range[1] + 1))
-      : list.selecting() ? String(document.getSelection()) : plainLines(store, filter);
-    const done = await toClipboard(text);
-    this.copyButton.textContent = done ? "Copied" : "Cannot copy";
-    setTimeout(() => (this.copyButton.textContent = "Copy"), 1200);
+    const [from, to] = range ? [rows.placeOf(range[0]), rows.placeOf(range[1] + 1)] : [0, rows.count];
+    const parts = !range && list.selecting() ? [String(document.getSelection())]
+      : await plainLines(store, rows, from, to, (share) => {
+        if (this.copying === mine) copyButton.textContent = `${Math.floor(share * 100)} % ✕`;
+        return this.copying === mine;
+      });
+    if (!parts) return;
+    const done = await toClipboard(parts);
+    this.copying = null;
+    copyButton.textContent = done ? "Copied" : "Cannot copy";
+    setTimeout(() => {
+      if (!this.copying) copyButton.textContent = "Copy";
+    }, 1200);
   }
 
   goTo(driver, file, line) {
@@ -336,9 +380,13 @@ function narrowedRule(before, rule, regular) {
   return rule.pattern.source.includes(before.pattern.source) ? before : null;
 }
 
+function withRemote(rule, remote) {
+  return rule && { ...rule, remote: rule.pattern ? remote : null };
+}
+
 function sameRule(one, other) {
   if (!one || !other) return one === other;
-  return ["classes", "components", "drivers", "from", "to", "invert"].every((name) => one[name] === other[name])
+  return ["classes", "components", "drivers", "from", "to", "invert", "remote"].every((name) => one[name] === other[name])
     && String(one.pattern) === String(other.pattern);
 }
 

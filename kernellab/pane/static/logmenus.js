@@ -8,6 +8,7 @@ import { download, fileParts } from "./export.js";
 const TIMES = new Map([
   ["virtual", "Virtual, seconds"], ["zero", "Relative to the zero line"], ["delta", "Since the line above"], ["none", "None"],
 ]);
+const KEPT = "kernellab-log-look"; // in the page's storage: how the next pane's rows look
 const TYPES = { log: "text/plain;charset=utf-8", jsonl: "application/jsonl;charset=utf-8" };
 
 export class LogMenus {
@@ -18,6 +19,39 @@ export class LogMenus {
     this.look = new Popup({ label: "View ▾", title: "View: times, columns, wrapping", fill: (box) => this.fillView(box) });
     this.save = new Popup({ label: "Save ▾", title: "Save the log as a file", fill: (box) => this.fillSave(box) });
     this.help = helpPopup();
+    this.drivers = false; // whether the driver's column came by itself
+    this.recall();
+  }
+
+  // As the user had it in another pane of this page; some pages have no storage.
+  recall() {
+    try {
+      const { times, wrap, columns } = JSON.parse(sessionStorage.getItem(KEPT)) ?? {};
+      if (TIMES.has(times)) this.options.times = times;
+      this.options.wrap = wrap === true;
+      for (const id of COLUMNS.keys()) if (columns?.includes?.(id)) this.options.columns.add(id);
+    } catch {
+      // As it is without.
+    }
+  }
+
+  // The user's choice; the driver's column comes by itself where there are several.
+  keep() {
+    const { times, wrap, columns } = this.options;
+    const chosen = [...columns].filter((id) => id !== "driver" || !this.drivers);
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify({ times, wrap, columns: chosen }));
+    } catch {
+      // It holds for this pane.
+    }
+  }
+
+  // Several drivers are in the log.
+  showDrivers() {
+    if (this.options.columns.has("driver")) return;
+    this.options.columns.add("driver");
+    this.drivers = true;
+    this.redraw();
   }
 
   dispose() {
@@ -25,8 +59,13 @@ export class LogMenus {
     for (const popup of [this.look, this.save, this.help]) popup.dispose();
   }
 
-  // Rows look different now.
   changed() {
+    this.keep();
+    this.redraw();
+  }
+
+  // Rows look different now.
+  redraw() {
     const { list } = this.view;
     list.maker.look++;
     list.draw(true);
@@ -46,6 +85,7 @@ export class LogMenus {
       if (id === "driver" && store.drivers.filter(Boolean).length < 2 && !options.columns.has(id)) continue;
       box.append(menuItem(look, label, () => {
         if (!options.columns.delete(id)) options.columns.add(id);
+        if (id === "driver") this.drivers = false;
         this.changed();
       }, { checked: options.columns.has(id) }));
     }
@@ -89,22 +129,27 @@ export class LogMenus {
     item("All lines, JSON lines (.jsonl)", "all", "jsonl");
   }
 
-  // Save a file; the button says how far it is, and stops it.
+  // Save a file; the button says how far it is, and a press on an entry begins anew.
   async write(what, format) {
     const { view } = this;
-    const { store, list } = view;
-    const rows = new Filter(store);
-    if (what === "selected") rows.set({ first: list.range[0], last: list.range[1], ...view.filter.rule });
-    else if (what === "shown") rows.set(view.filter.rule);
-    while (!rows.extend(25, store.base)) await new Promise((next) => setTimeout(next, 0));
+    const { store, list, filter } = view;
     const mine = (this.saving = {});
     const { button } = this.save;
-    const parts = await fileParts(store, rows, format, (share) => {
+    const { range } = list;
+    while (what !== "all" && filter.unseen()) {
+      button.textContent = "…";
+      await new Promise((next) => setTimeout(next, 30));
+      if (this.saving !== mine) return;
+    }
+    const rows = (what === "all" ? new Filter(store) : filter).copy();
+    const [from, to] = what === "selected" && range
+      ? [rows.placeOf(range[0]), rows.placeOf(range[1] + 1)] : [0, rows.count];
+    const parts = await fileParts(store, rows, from, to, format, (share) => {
       button.textContent = `${Math.floor(share * 100)} %`;
       return this.saving === mine;
     });
+    if (this.saving !== mine) return;
     button.textContent = "Save ▾";
-    if (!parts) return;
     this.saving = null;
     const name = String(view.title ?? "driver").replace(/[^\w.-]+/g, "_").slice(0, 60) || "driver";
     download(`${name}.${format}`, parts, TYPES[format]);

@@ -4,7 +4,7 @@ import {
 } from "./text.js";
 
 const KIND_CLASS = ["", "state", "warning", "error", "warning", "error"];
-const MOST_MARKS = 200;
+const MOST_MARKS = 200; // in one text
 export const COLUMNS = new Map([
   ["driver", "Driver"], ["component", "Component"], ["irql", "IRQL"], ["thread", "Thread"],
 ]);
@@ -18,6 +18,7 @@ export class RowMaker {
     this.options = { times: "virtual", wrap: false, columns: new Set() };
     this.zero = null; // number of the row that relative times count from
     this.pattern = null; // what is marked
+    this.remote = null; // who is asked where it matches, where that is not done here
     this.files = []; // the user's own files, as reports name them
     this.go = () => {}; // called with (driver, file, line)
     this.levels = false; // whether a row with a level was made
@@ -121,17 +122,23 @@ export class RowMaker {
     this.look++;
   }
 
+  // Where what was searched for is in a text.
+  matches(text) {
+    if (!this.pattern) return [];
+    if (this.remote) return this.remote.places(text);
+    const found = [];
+    for (const match of text.matchAll(this.pattern)) {
+      if (found.push([match.index, match.index + match[0].length]) >= MOST_MARKS) break;
+    }
+    return found;
+  }
+
   // Text with what was searched for marked.
   marked(body, text) {
     let at = 0;
-    if (this.pattern) {
-      let count = 0;
-      for (const match of text.matchAll(this.pattern)) {
-        if (!match[0]) continue;
-        if (++count > MOST_MARKS) break;
-        body.append(text.slice(at, match.index), element("mark", { text: match[0] }));
-        at = match.index + match[0].length;
-      }
+    for (const [from, to] of this.matches(text)) {
+      body.append(text.slice(at, from), element("mark", { text: text.slice(from, to) }));
+      at = to;
     }
     if (at < text.length) body.append(text.slice(at));
   }

@@ -19,6 +19,12 @@ class Block {
     return this.whole === null ? this.lines[at] : this.whole.slice(this.starts[at], this.starts[at + 1] - 1);
   }
 
+  // Lines from..to as one text, without a newline at its end.
+  part(from, to) {
+    if (this.whole !== null) return this.whole.slice(this.starts[from], this.starts[to] - 1);
+    return this.lines.slice(from, to).join("\n");
+  }
+
   set(at, text, time, meta, origin) {
     if (this.whole !== null) {
       this.lines = this.whole.split("\n");
@@ -105,6 +111,10 @@ export class Store {
     let block = this.blocks.get(id);
     if (!block) this.blocks.set(id, (block = new Block()));
     return block;
+  }
+
+  has(number) {
+    return number >= this.base && number < this.end;
   }
 
   text(number) {

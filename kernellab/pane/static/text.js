@@ -45,6 +45,13 @@ export function formatDistance(seconds) {
   return `${sign}${size.toFixed(3)} s`;
 }
 
+const SHORT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+
+// A large number in few characters: 12.3M.
+export function compact(count) {
+  return count < 10_000 ? grouped(count) : SHORT.format(count);
+}
+
 export function grouped(count) {
   return count.toLocaleString("en-US");
 }

@@ -217,7 +217,7 @@ class Pane {
   announce() {
     clearTimeout(this.statusTimer);
     this.statusTimer = setTimeout(() => {
-      const text = `${this.badge.textContent.slice(1)}, ${this.log.count.textContent}`;
+      const text = `${this.badge.textContent.slice(1)}, ${this.log.counted}`;
       if (this.status.textContent !== text) this.status.textContent = text;
     }, ANNOUNCE);
   }
