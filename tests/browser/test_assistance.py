@@ -19,7 +19,7 @@ pytestmark = needs_analyzer
 
 #: Other work shares the machine: a Tab waits as long as it takes.
 WARM = (
-    "from kernellab.cellrun import workbench\nworkbench().editor._patience = 60\n"
+    "from kernellab.workbench import workbench\nworkbench().editor._patience = 60\n"
     "print('warm', workbench().editor.wait(120))"
 )
 CELL = "%%rustdriver assisted --no-run\n" + driver_source(

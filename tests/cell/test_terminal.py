@@ -154,7 +154,7 @@ def test_tab_completes_rust(tmp_path: Path) -> None:
         terminal.run("%load_ext kernellab")
         # Other work shares the machine: a Tab waits as long as it takes.
         wait = "editor._patience = 60; print('warm', editor.wait(120))"
-        shown = terminal.run(f"from kernellab.cellrun import workbench\n{EDITOR}; {wait}")
+        shown = terminal.run(f"from kernellab.workbench import workbench\n{EDITOR}; {wait}")
         assert "warm True" in plain(shown)
         names = terminal.tab(
             '%%rustdriver typed --no-run\nfn f() {\n    "x".split_', "split_at_checked"
