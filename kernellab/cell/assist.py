@@ -11,11 +11,11 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
-from ..errors import KernelLabError, UsageError
+from ..errors import UsageError
 from .options import file_parser, parse_magic
 from .rust_cell import RustCell, rust_cell
 from .source import is_notebook
-from .tools import ShownProgress, without_traceback
+from .tools import ENDINGS, ShownProgress, without_traceback
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -147,7 +147,7 @@ class AssistMagics(Magics):
             given = self._cell(line, cell)
             with ShownProgress(is_notebook(self.shell)) as progress:
                 found = self._editor.check(given, progress=progress)
-        except KernelLabError as error:
+        except ENDINGS as error:
             raise without_traceback(error) from None
         if found:
             display(self._editor.messages(found))

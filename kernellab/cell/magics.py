@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.display import display
 
-from ..errors import KernelLabError, UsageError
+from ..errors import UsageError
 from . import assist, tools
 from .options import complete_magic, file_parser, magic_help, parse_file_magic, parse_magic
 from .source import (
@@ -21,7 +21,7 @@ from .source import (
     place_of,
     variable_name,
 )
-from .tools import formatted, without_traceback
+from .tools import ENDINGS, formatted, without_traceback
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -122,7 +122,7 @@ class KernelLabMagics(Magics):
                 return
             with formatted(self.shell, self._runner.editing, source, line) as now:
                 run(now, as_written=source)
-        except KernelLabError as error:
+        except ENDINGS as error:
             raise without_traceback(error) from None
 
     rustdriver.__doc__ = _HELP + magic_help()
@@ -142,7 +142,7 @@ class KernelLabMagics(Magics):
                 self._list_files(options.name)
             else:
                 raise UsageError(file_parser().format_help())
-        except KernelLabError as error:
+        except ENDINGS as error:
             raise without_traceback(error) from None
 
     rustfile.__doc__ = _FILE_HELP + file_parser().format_help()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, Self
 
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.display import display
@@ -163,7 +163,7 @@ class ToolMagics(Magics):
             if error.diagnostics:
                 display(self._commands.messages(error))
             raise without_traceback(error) from None
-        except KernelLabError as error:
+        except ENDINGS as error:
             raise without_traceback(error) from None
 
     def _format(self, given: argparse.Namespace) -> None:
@@ -301,9 +301,16 @@ def _essence(cell: str) -> str:
     return f"{' '.join(first.split())}\n{rest.rstrip()}"
 
 
-def without_traceback(error: KernelLabError) -> KernelLabError:
-    """``error`` shown by its message alone: kernellab's own frames tell a user nothing."""
-    text = f"{type(error).__name__}: {error}"
+#: What a magic ends with, shown by its message alone (:func:`without_traceback`).
+ENDINGS: Final = (KernelLabError, KeyboardInterrupt)
+
+
+def without_traceback(error: BaseException) -> BaseException:
+    """``error`` shown by its message alone: kernellab's own frames tell a user nothing.
+
+    Nor do they after ■, where IPython takes up to seconds to lay them out.
+    """
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
     error._render_traceback_ = lambda *_: [text]  # type: ignore[attr-defined]
     return error
 

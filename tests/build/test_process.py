@@ -163,3 +163,15 @@ def test_an_interrupt_at_any_moment_leaves_nothing() -> None:
     assert not [
         p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "61.25"]
     ]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells it in /proc")
+def test_a_group_of_the_dead_does_not_live() -> None:
+    """Nobody has waited for them yet; that is no reason to wait."""
+    words = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(words, start_new_session=True) as program:
+        assert process._lives(program.pid)
+        program.kill()
+        assert gone([program.pid], 30)
+        os.killpg(program.pid, 0)  # it is there
+        assert not process._lives(program.pid)
