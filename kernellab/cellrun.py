@@ -67,6 +67,7 @@ class CellRun:
             log_file=not options.no_log_file,
         )
         self._view_changed: Callable[[], object] = lambda: None  # of the driver, in the pane
+        self._view_over: Callable[[], object] = lambda: None
         self._trace = CellTrace(options.trace, self.pane)
         self._display = display
         show(self.pane, display)
@@ -82,7 +83,7 @@ class CellRun:
                 self._test(previous, bind)
                 return
             result = self._build()
-            self._view_changed = offer_view(self, result.sys)
+            self._view_changed, self._view_over = offer_view(self, result.sys)
             self._show_code(result)
             if self.options.no_run:
                 self.pane.set_state("built", f"{result.size} bytes, not loaded (--no-run)")
@@ -294,6 +295,7 @@ class CellRun:
             take_away(self.driver)
         self._trace.end()
         self.retired = True
+        self._view_over()
         self._unfollow()
         self.pane.retire()
 

@@ -6,12 +6,12 @@ Each keeps the target to itself while it runs, and says so where it has to wait 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .driver import DeviceHandle, Driver
-from .errors import UsageError
+from .errors import KernelLabError, UsageError
 from .inspection import DriverInfo, image_of
 from .snapshot import Snapshot
 
@@ -24,13 +24,17 @@ MOST_SNAPSHOTS: Final = 8
 Waiting = Callable[[str], object]
 
 
-def offer_view(run: CellRun, image: Path) -> Callable[[], object]:
-    """Give a cell's pane its Driver view; call the result when the driver's state has changed."""
+def offer_view(run: CellRun, image: Path) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Give a cell's pane its Driver view.
+
+    Call the first result when the driver's state has changed, the second one when the cell runs
+    again.
+    """
     from .pane.show import offer_driver_view
 
     find, over = (lambda: run.driver), (lambda: run.retired)
     actions = DriverActions(run.source.name, image, find, over, run.options.timeout)
-    return offer_driver_view(run.pane, actions)
+    return offer_driver_view(run.pane, actions), actions.end
 
 
 class DriverActions:
@@ -94,13 +98,23 @@ class DriverActions:
 
     def snapshots(self) -> list[tuple[str, float, str]]:
         """Name, virtual time, and why it cannot be restored (empty where it can)."""
-        rows = []
-        for name, (kept, time) in self._snapshots.items():
-            why = "the cell was run again" if self._is_retired() else ""
+        self._drop_lost()
+        why = "the cell was run again" if self._is_retired() else ""
+        return [(name, time, why) for name, (_, time) in list(self._snapshots.items())]
+
+    def _drop_lost(self) -> None:
+        """Forget the snapshots whose machine is no more: a reboot ends them."""
+        for name, (kept, _) in list(self._snapshots.items()):
             if not kept.usable:
-                why = "its machine was rebooted: it is gone"
-            rows.append((name, time, why))
-        return rows
+                self._snapshots.pop(name, None)
+
+    def end(self) -> None:
+        """The cell runs again: give back what its snapshots hold of the machine's memory."""
+        kept, self._snapshots = list(self._snapshots.values()), {}
+        for snapshot, _ in kept:
+            if snapshot.usable:
+                with suppress(KernelLabError):  # the machine is gone, and they with it
+                    snapshot.forget()
 
     # -- what can be done -----------------------------------------------------------------------
 
@@ -132,6 +146,7 @@ class DriverActions:
     def snapshot(self, name: str, waiting: Waiting) -> None:
         """Keep the machine as it is now under a name that is free."""
         with self._turn(waiting) as driver:
+            self._drop_lost()
             if name in self._snapshots:
                 raise UsageError(
                     f"there is a snapshot {name!r} already: delete it, or name another"
@@ -152,12 +167,12 @@ class DriverActions:
             kept = self._kept(name)
             if kept.usable:
                 kept.forget()
-            del self._snapshots[name]
+            self._snapshots.pop(name, None)
 
     def _kept(self, name: str) -> Snapshot:
         found = self._snapshots.get(name)
         if found is None:
-            raise UsageError(f"there is no snapshot {name!r}")
+            raise UsageError(f"there is no snapshot {name!r}: a reboot ends them")
         return found[0]
 
     @contextmanager
