@@ -197,12 +197,11 @@ class Driver(Inspected):
         )
 
     def __repr__(self) -> str:
-        lines = len(self.log.lines)
+        count = len(self.log.lines)
+        lines = "1 line" if count == 1 else f"{count} lines"
         found = f", {len(self.violations)} violations" if self.violations else ""
         why = f" ({self.error})" if self.error else ""
-        return (
-            f"<Driver {self.name} on {self.target.name}: {self.state}{why}, {lines} lines{found}>"
-        )
+        return f"<Driver {self.name} on {self.target.name}: {self.state}{why}, {lines}{found}>"
 
     # -- kept up by the target ------------------------------------------------------------------
 

@@ -99,6 +99,14 @@ pane.set_note("<u>note</u>")
 pane.finish()
 """
 
+MEGABYTE = r"""
+pane = new_pane("long")
+show(pane, display)
+pane.add(prints("before", "y" + "z" * 1_000_000, "after"))
+pane.set_state("running")
+pane.finish()
+"""
+
 MANY = r"""
 pane = new_pane("many")
 show(pane, display)
@@ -182,6 +190,35 @@ def test_hostile_text_stays_text(lab: Lab) -> None:
     assert "‹U+202E›" in shown[2] and "\u202e" not in shown[2]
     assert pane(lab).locator("script, img, b, i, u").count() == 0
     assert [len(t) for t in shown[4:7]] == [4096, 4096, 808]
+
+
+def test_a_line_of_a_megabyte(lab: Lab) -> None:
+    """It is cut into rows that scroll sideways and wrap, and is one line where it is copied."""
+    lab.open_notebook(SETUP, MEGABYTE)
+    lab.run_all_cells()
+    pane(lab).locator(".count", has_text="247 lines").wait_for()
+    wait_for_row(lab, "after")
+    port = pane(lab).locator(".kernellab-rows")
+    port.evaluate("e => { e.scrollTop = 0; }")
+    wait_for_row(lab, "before")
+    wide = port.evaluate("e => [e.scrollWidth > e.clientWidth, e.scrollWidth < 200000]")
+    assert wide == [True, True]
+    port.evaluate("e => { e.scrollLeft = 5000; }")
+    assert port.evaluate("e => e.scrollLeft") == 5000
+    lab.screenshot("pane-megabyte")
+    port.focus()
+    lab.page.keyboard.press("w")
+    lab.page.wait_for_function("e => e.scrollWidth <= e.clientWidth", arg=port.element_handle())
+    lab.screenshot("pane-megabyte-wrapped")
+    pane(lab).get_by_role("button", name="Copy", exact=True).click()
+    lab.page.wait_for_function("navigator.clipboard.readText().then((t) => t.includes('after'))")
+    copied = lab.page.evaluate("navigator.clipboard.readText()")
+    assert "y" + "z" * 1_000_000 + "\n" in copied
+    assert lab.errors == []
+    saved = lab.save()
+    data = saved.cells[1].outputs[0].data
+    assert len(data["text/html"]) < 250_000 and len(data["text/plain"]) < 150_000
+    assert "before" in data["text/plain"] and data["text/plain"].endswith("after")
 
 
 def test_a_saved_notebook_shows_the_log_without_a_kernel(lab: Lab) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from tests.drivers import BODY_LINE, driver_source
 from tests.editing.analyzer_here import analyzer_on, needs_analyzer
+from tests.outcomes import CELLS, EVIL
+from tests.pane.helpers import FORBIDDEN
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
@@ -163,3 +165,35 @@ def test_tab_completes_rust(tmp_path: Path) -> None:
         assert "Error" not in names and "kernellab:" not in names
     finally:
         terminal.close()
+
+
+def test_hostile_and_long_lines_in_a_terminal(terminal: Terminal) -> None:
+    terminal.run("%load_ext kernellab")
+    long = 'let s = "z".repeat(200); for _ in 0..5000 { print!("{s}"); } println!("|the end");'
+    shown = terminal.run(
+        magic("evil", f'println!("{EVIL}"); {long}', "--allow-failure", "extern crate alloc;")
+        .replace("println, Driver", "print, println, Driver")
+        .replace('"z".repeat', 'alloc::string::String::from("z").repeat')
+    )
+    text = plain(shown)
+    assert "<script>alert(1)</script><b>bold</b> ␛[31mred ‹U+202E›evil‹U+200B›x\n\n# no" in text
+    # The terminal gets no sequence of the driver's: only what frames the pane's own lines.
+    begin = shown.index("<script>")
+    assert "\x1b" not in shown[begin : shown.index("|the end")]
+    assert text.count("z") >= 1_000_000
+    assert not [hex(ord(each)) for each in FORBIDDEN if each in text and each != "\r"]
+
+
+def test_what_magics_show_in_a_terminal(terminal: Terminal) -> None:
+    terminal.run("%load_ext kernellab")
+    shown = plain(terminal.run(CELLS["listed"]))
+    assert "45\n" in shown and re.search(r"114c +ret|ret\n", shown)
+    assert "<table" not in shown
+    assert "<Driver listed on sim: running, 1 line>" in plain(terminal.run("listed"))
+    terminal.run(CELLS["typo"])
+    shown = plain(terminal.run("%rustcheck typo"))
+    assert "cannot find macro `printnl`" in shown and "<div" not in shown
+    lines = plain(terminal.run(CELLS["chatty"])).splitlines()
+    assert [each for each in lines if each.startswith("line ")] == [
+        f"line {n} of many" for n in range(9000)
+    ]
