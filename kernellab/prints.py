@@ -38,7 +38,7 @@ class Prints(Event):
     component: int = 0
     irql: int = 0
     thread: int = 0
-    _made: list[DbgPrint] = field(default_factory=list, repr=False)
+    _made: list[DbgPrint] = field(default_factory=list, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.texts)

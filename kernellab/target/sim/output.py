@@ -6,7 +6,10 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from itertools import groupby
 from json.encoder import encode_basestring_ascii as _quote
+from operator import itemgetter
 from typing import Any, BinaryIO, Final
 
 from kernellab import protocol
@@ -16,63 +19,33 @@ from kernellab.prints import MOST, Prints, encode
 _BATCH: Final = MOST // 2
 _DELAY: Final = 0.005
 
+_alike = itemgetter("driver", "level", "component", "irql", "thread")
+_text, _time = itemgetter("text"), itemgetter("time")
+
 
 class Output:
-    """Lines to the client. Events get their numbers here."""
+    """Lines to the client. Events get their numbers here, in the order they come."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
-        self._lines: list[str] = []
+        self._lock = threading.Lock()  # of what takes from the queue and writes
+        # A print's fields, another event's kind and fields as JSON, or a whole line.
+        self._queue: list[dict[str, Any] | tuple[str, str] | str] = []
         self._seq = 0
-        self._count = 0  # events gathered
-        # The run of prints that goes on: what they have in common, the first one's number.
-        self._alike: tuple[Any, ...] = ()
-        self._first = 0
-        self._texts: list[str] = []
-        self._times: list[float] = []
         #: Whether the client takes runs of prints: see :mod:`kernellab.prints`.
         self.columns = False
         self._wake = threading.Event()
         threading.Thread(target=self._flush_late, daemon=True).start()
 
     def event(self, kind: str, fields: dict[str, Any]) -> None:
-        """Queue one event."""
-        with self._lock:
-            self._seq += 1
-            if kind == "dbgprint":
-                self._print(fields)
-            else:
-                self._end_run()
-                self._lines.append(json.dumps({"event": kind, "seq": self._seq, **fields}))
-            self._count += 1
-            count = self._count
+        """Queue one event; a print's ``fields`` are kept, and must stay as they are."""
+        queue = self._queue
+        queue.append(fields if kind == "dbgprint" else (kind, json.dumps(fields)))
+        count = len(queue)
         if count >= _BATCH:
             self.flush()
         elif count == 1:
             self._wake.set()
-
-    def _print(self, f: dict[str, Any]) -> None:
-        alike = f["driver"], f["level"], f["component"], f["irql"], f["thread"]
-        if alike != self._alike or not self._texts or not self.columns:
-            self._end_run()
-            self._alike, self._first = alike, self._seq
-        self._texts.append(f["text"])
-        self._times.append(f["time"])
-
-    def _end_run(self) -> None:
-        if not self._texts:
-            return
-        driver, *alike = self._alike
-        if len(self._texts) == 1:
-            self._lines.append(
-                _dbgprint(self._first, driver, self._texts[0], self._times[0], *alike)
-            )
-        else:
-            run = Prints(self._first, driver, self._texts, self._times, *alike)
-            self._lines.append(encode(run))
-        self._texts.clear()
-        self._times.clear()
 
     def reply(self, message: dict[str, Any]) -> None:
         """Send a reply, after all events so far; one that is too long becomes an error."""
@@ -82,25 +55,42 @@ class Output:
             why = f"the answer has {len(line)} bytes, more than a line may have"
             error = {"kind": "unsupported", "message": why}
             line = json.dumps({"reply": number, "ok": False, "error": error})
-        with self._lock:
-            self._end_run()
-            self._lines.append(line)
+        self._queue.append(line)
         self.flush()
 
     def flush(self) -> None:
         """Write what is queued. A client that is gone is noticed by the reader, not here."""
         with self._lock:
-            self._end_run()
-            self._count = 0
-            if not self._lines:
-                return
-            data = "\n".join(self._lines).encode() + b"\n"
-            self._lines.clear()
-            try:
-                self._stream.write(data)
-                self._stream.flush()
-            except (OSError, ValueError):
-                os._exit(0)
+            while items := self._queue[:MOST]:
+                del self._queue[: len(items)]
+                data = "\n".join(self._lines(items)).encode() + b"\n"
+                try:
+                    self._stream.write(data)
+                    self._stream.flush()
+                except (OSError, ValueError):
+                    os._exit(0)
+
+    def _lines(self, items: list[Any]) -> Iterator[str]:
+        for what, group in groupby(items, type):
+            if what is str:
+                yield from group
+            elif what is dict:
+                for alike, prints in groupby(group, _alike):
+                    yield from self._prints(list(prints), *alike)
+            else:
+                for kind, fields in group:
+                    self._seq += 1
+                    yield f'{{"event": "{kind}", "seq": {self._seq}, {fields[1:]}'
+
+    def _prints(self, run: list[dict[str, Any]], driver: str, *alike: int) -> Iterator[str]:
+        first = self._seq + 1
+        self._seq += len(run)
+        if self.columns and len(run) > 1:
+            texts, times = list(map(_text, run)), list(map(_time, run))
+            yield encode(Prints(first, driver, texts, times, *alike))
+        else:
+            for seq, each in enumerate(run, first):
+                yield _dbgprint(seq, each)
 
     def _flush_late(self) -> None:
         while True:
@@ -110,12 +100,10 @@ class Output:
             self.flush()
 
 
-def _dbgprint(
-    seq: int, driver: str, text: str, at: float, level: int, component: int, irql: int, thread: int
-) -> str:
-    """What json.dumps makes of the event, in a third of the time: most events are these."""
+def _dbgprint(seq: int, f: dict[str, Any]) -> str:
+    """What json.dumps makes of the event, in a third of the time."""
     return (
-        f'{{"event":"dbgprint","seq":{seq},"driver":{_quote(driver)},'
-        f'"text":{_quote(text)},"time":{at!r},"level":{level},'
-        f'"component":{component},"irql":{irql},"thread":{thread}}}'
+        f'{{"event":"dbgprint","seq":{seq},"driver":{_quote(f["driver"])},'
+        f'"text":{_quote(f["text"])},"time":{f["time"]!r},"level":{f["level"]},'
+        f'"component":{f["component"]},"irql":{f["irql"]},"thread":{f["thread"]}}}'
     )
