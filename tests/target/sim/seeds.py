@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Final, cast
 
+from kernellab import prints, protocol
 from kernellab.errors import UsageError
 from kernellab.session import Session
 from kernellab.target.sim.endpoint import Endpoint
@@ -36,6 +37,7 @@ Allowed = Callable[[Outcome], bool]
 
 #: A trace's first bytes as base64.
 _TRACE: Final = base64.b64encode(b"KLT").decode()
+_RUN: Final = re.compile(rb'^\{"event":"dbgprints".*$', re.MULTILINE)
 _SEQ: Final = re.compile(rb'"seq": ?\d+,? ?')
 #: What an instruction more or less before another thread's changes.
 _INEXACT: Final = frozenset("time frames related message parameters registers instruction".split())
@@ -238,7 +240,27 @@ def _after_boot(conversation: Conversation, said: bytes) -> bytes:
     first = conversation.requests[0]
     number = first["id"] if first["command"] == "reboot" else 0
     _, found, rest = said.partition(b'{"reply": %d, "ok": true}\n' % number)
-    return _SEQ.sub(b"", rest if found else said)
+    return _SEQ.sub(b"", _RUN.sub(_singly, rest if found else said))
+
+
+def _singly(run: re.Match[bytes]) -> bytes:
+    """A run of prints as they go out one by one: where a run ends is a matter of the clock."""
+    return b"\n".join(
+        protocol.encode_line(
+            {
+                "event": "dbgprint",
+                "seq": each.seq,
+                "driver": each.driver,
+                "text": each.text,
+                "time": each.time,
+                "level": each.level,
+                "component": each.component,
+                "irql": each.irql,
+                "thread": each.thread,
+            }
+        ).rstrip(b"\n")
+        for each in prints.parse(protocol.decode_line(run[0])).records
+    )
 
 
 def _changes(old: Sequence[object], new: Sequence[object]) -> str:
