@@ -3,21 +3,20 @@ import { element, plural } from "./text.js";
 import { reveal } from "./cells.js";
 import { TABS } from "./tabs.js";
 import { TraceData, traceTime } from "./timeline_data.js";
-import { AXIS, LANE_ROW, TraceDrawing, firstAt, layOut } from "./timeline_draw.js";
+import { AXIS, LANE_ROW, firstAt, layOut } from "./timeline_frame.js";
+import { TraceDrawing } from "./timeline_draw.js";
+import { LABELS, TimelinePointer, ZOOM } from "./timeline_pointer.js";
 
-const LABELS = 150;
 const TALLEST = 520;
-const ZOOM = 1.25;
 const PAN = 0.15;
 const SHORTEST = 4; // units of 100 ns in the whole width
-const NEAR = 4; // pixels that a pointer may be beside what it means
 const TABLE = 50;
-const CLICK = 4;
 
 class Timeline {
   constructor(host) {
     this.host = host;
     this.view = { marks: null, selected: -1, scroll: 0, labels: LABELS };
+    this.pointer = new TimelinePointer(this);
     this.build();
     this.sizes = new ResizeObserver(() => this.redraw());
     this.sizes.observe(this.port);
@@ -46,9 +45,9 @@ class Timeline {
       tabindex: "0", role: "application", "aria-roledescription": "timeline",
       "aria-label": "Timeline: plus and minus zoom, 0 shows all, arrows move, full stop and comma go from one event"
         + " to the next, Enter goes to its line. A table with the longest follows.",
-      onkeydown: (e) => this.key(e), onwheel: (e) => this.wheel(e), onpointerdown: (e) => this.down(e),
-      onpointermove: (e) => this.move(e), onpointerup: (e) => this.up(e), onpointercancel: () => this.release(),
-      onpointerleave: () => this.hideTip(), ondblclick: (e) => this.zoom(1 / ZOOM ** 3, this.at(e).x),
+      onkeydown: (e) => this.key(e), onwheel: (e) => this.pointer.wheel(e), onpointerdown: (e) => this.pointer.down(e),
+      onpointermove: (e) => this.pointer.move(e), onpointerup: (e) => this.pointer.up(e), onpointercancel: () => this.pointer.release(),
+      onpointerleave: () => this.pointer.hideTip(), ondblclick: (e) => this.zoom(1 / ZOOM ** 3, this.pointer.at(e).x),
     });
     this.drawing = new TraceDrawing(this.canvas);
     this.tip = element("div", { class: "timeline-tip", role: "tooltip" });
@@ -196,108 +195,6 @@ class Timeline {
     this.data.warp(!this.data.squeezed);
     this.squeeze.setAttribute("aria-pressed", String(this.data.squeezed));
     this.look(this.data.place(begin), this.data.place(end));
-  }
-
-  // -- the pointer ------------------------------------------------------------------------------
-
-  at(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
-  }
-
-  // The event under the pointer, -1 for none; what is narrow is found nearby.
-  find({ x, y }) {
-    const { data, view } = this;
-    if (!data || x < LABELS || y < AXIS) return -1;
-    const lane = data.lanes.find((l) => y + view.scroll >= l.top && y + view.scroll < l.top + l.height);
-    if (!lane) return -1;
-    const number = lane.draws === "spans" || lane.draws === "bars" ? Math.floor((y + view.scroll - lane.top) / LANE_ROW) : 0;
-    const row = lane.rows[number] ?? [];
-    const near = this.placeAt(x + NEAR) - this.placeAt(x);
-    const place = this.placeAt(x);
-    if (lane.draws === "bars") {
-      const bar = row.find((b) => data.place(b.begin) <= place + near && data.place(b.end) >= place - near);
-      return bar ? bar.first : -1;
-    }
-    if (lane.draws === "steps") {
-      const at = firstAt(data, row, place);
-      return row[at < row.length && data.from[row[at]] <= place ? at : at - 1] ?? -1;
-    }
-    let best = -1;
-    let distance = near;
-    for (let at = firstAt(data, row, place - near); at < row.length && data.from[row[at]] <= place + near; at++) {
-      const i = row[at];
-      const away = Math.max(data.from[i] - place, place - data.to[i], 0);
-      if (away < distance || (best < 0 && away <= distance)) [best, distance] = [i, away];
-    }
-    return best;
-  }
-
-  wheel(event) {
-    if (!this.data) return;
-    const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    // Unless the timeline is what the user works in, the wheel scrolls the page.
-    if (!sideways && !event.ctrlKey && !event.metaKey && document.activeElement !== this.canvas) return;
-    event.preventDefault();
-    const unit = event.deltaMode === 1 ? 16 : 1;
-    if (sideways) this.pan((event.deltaX || event.deltaY) * unit);
-    else this.zoom(ZOOM ** (Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY) * unit, 100) / 60), this.at(event).x);
-  }
-
-  down(event) {
-    if (event.button !== 0 || !this.data) return;
-    this.canvas.focus({ preventScroll: true });
-    this.canvas.setPointerCapture(event.pointerId);
-    this.drag = { ...this.at(event), moved: 0 };
-    this.hideTip();
-  }
-
-  move(event) {
-    const at = this.at(event);
-    if (!this.drag) {
-      this.hover(at);
-      return;
-    }
-    this.drag.moved += Math.abs(at.x - this.drag.x) + Math.abs(at.y - this.drag.y);
-    if (this.drag.moved > CLICK) {
-      this.pan(this.drag.x - at.x);
-      this.scroll(this.drag.y - at.y);
-    }
-    Object.assign(this.drag, at);
-  }
-
-  up(event) {
-    const clicked = this.drag && this.drag.moved <= CLICK;
-    this.release();
-    if (!clicked) return;
-    const i = this.find(this.at(event));
-    this.select(i);
-    if (i >= 0 && event.detail < 2) this.jump(i);
-  }
-
-  release() {
-    this.drag = null;
-  }
-
-  hover(at) {
-    const i = this.find(at);
-    this.canvas.style.cursor = i >= 0 && this.data.placeOf(i) ? "pointer" : "";
-    if (i < 0) {
-      this.hideTip();
-      return;
-    }
-    const [name, ...rest] = this.data.about(i);
-    const hint = this.data.placeOf(i) ? [element("div", { class: "dim", text: "click: go to the line" })] : [];
-    this.tip.replaceChildren(element("strong", { text: name }), ...rest.map((text) => element("div", { text })), ...hint);
-    this.tip.hidden = false;
-    const { clientWidth: width, clientHeight: height } = this.port;
-    this.tip.style.left = `${Math.max(0, Math.min(at.x + 12, width - this.tip.offsetWidth - 4))}px`;
-    const above = at.y + 18 + this.tip.offsetHeight > height && at.y > this.tip.offsetHeight + 12;
-    this.tip.style.top = `${above ? at.y - this.tip.offsetHeight - 8 : at.y + 18}px`;
-  }
-
-  hideTip() {
-    this.tip.hidden = true;
   }
 
   // -- what is chosen ---------------------------------------------------------------------------
