@@ -15,6 +15,9 @@ _CERTAIN: Final = "MachineApplicable"
 _DOUBTS: Final = {"HasPlaceholders": "has places to fill in"}
 _DOUBT: Final = "may need a change"
 
+#: Characters before an edit that say whether its line is still the one that was meant.
+_BEFORE: Final = 200
+
 #: Characters of a title, and lines of a diff.
 _TITLE, _LINES = 120, 24
 
@@ -22,6 +25,8 @@ _TITLE, _LINES = 120, 24
 @dataclass(frozen=True, slots=True)
 class Fix:
     """One change: ``edits`` of ``file`` (None: the cell), as static/cells.js takes them.
+
+    Each has what stands ``before`` it in its line, so that a place that has moved is found out.
 
     ``certain``: the compiler vouches for it; else ``doubt`` says why not. ``diff`` is what it does,
     a line each, marked ``-`` or ``+``; ``shown``: the message shows that by itself. ``of`` numbers
@@ -76,6 +81,7 @@ def _fix(parts: Sequence[Any], source: Source, of: int) -> Fix | None:
                 "end_column": part.end_column,
                 "text": part.replacement,
                 "expected": expected,
+                "before": lines[part.line - 1][: part.column - 1][-_BEFORE:],
             }
         )
     doubt = _DOUBTS.get(parts[0].applicability, _DOUBT)

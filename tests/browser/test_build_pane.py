@@ -80,7 +80,8 @@ def changes(lab: Lab) -> None:
     done.wait_for()
     assert done.get_attribute("aria-disabled") == "true"
     (asked,) = lab.page.evaluate("window.edits")
-    (edit,) = asked["edits"]
+    before, edit = asked["edits"]
+    assert before["text"] == before["expected"] and before["expected"].endswith("count(")
     line = WRONG.splitlines()[edit["line"] - 2]  # the magic's own line is line 1
     assert (asked["driver"], asked["file"], edit["text"]) == ("wrong", None, "&")
     assert line[: edit["column"] - 1].endswith("count(") and edit["expected"] == ""

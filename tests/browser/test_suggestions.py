@@ -86,6 +86,19 @@ def test_suggestions_of_a_real_build_change_the_cell(page: Lab) -> None:
         assert text_of(page, 1).count("count(&t)") == left
     assert text_of(page, 1) == WRONG.rstrip()
     run(page, 1, "wrong", "failed")
+    # Where the cell was written in since, a change does not go to another place.
+    page.page.locator(".jp-CodeCell .cm-content").nth(1).click()
+    page.page.keyboard.press("Control+Home")
+    page.page.keyboard.press("End")
+    page.page.keyboard.type("\n")
+    written = text_of(page, 1)
+    while folded.count():
+        folded.first.click(position={"x": 4, "y": 4})
+    applies.nth(2).click()  # on this line is another one now, which has its column too
+    shown.get_by_text("line 10 has changed since").wait_for()
+    assert text_of(page, 1) == written
+    undo(page, 1)
+    wait_for_text(page, 1, WRONG.rstrip())
     shown.get_by_role("button", name="Apply all 3 machine-applicable").click()
     wait_for_text(page, 1, MENDED.rstrip())
     undo(page, 1)  # one step

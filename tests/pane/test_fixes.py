@@ -34,8 +34,9 @@ def test_an_insertion() -> None:
     (fix,) = fixes_of(message(("borrow here", [span(3, 15, 15, "&")])), CELL)
     assert (fix.title, fix.file, fix.certain, fix.doubt) == ("borrow here: `&`", None, True, "")
     assert fix.edits == (
-        {"line": 3, "column": 15, "end_line": 3, "end_column": 15, "text": "&", "expected": ""},
-    )
+        {"line": 3, "column": 15, "end_line": 3, "end_column": 15, "text": "&", "expected": "",
+         "before": "    let ü = f("},
+    )  # fmt: skip
     assert fix.diff == ("-     let ü = f(x);", "+     let ü = f(&x);")
     assert applied(CELL, fix.edits).split("\n")[2] == "    let ü = f(&x);"
 

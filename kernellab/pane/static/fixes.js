@@ -31,12 +31,32 @@ export function overlap(a, b) {
   }));
 }
 
+// What goes in between two characters expects nothing of its own: these edits change nothing, and
+// expect what stood before it. `edits` lie where they are now, `lines` has the numbers that each of
+// them had; a line in `touched` was changed already, and that change has looked at it.
+export function guards(edits, lines, touched) {
+  const seen = new Set(touched);
+  const order = edits.map((_, n) => n)
+    .sort((a, b) => edits[a].line - edits[b].line || edits[a].column - edits[b].column);
+  const found = [];
+  for (const n of order) {
+    const e = edits[n];
+    if (!seen.has(lines[n][0]) && e.expected === "" && e.before) {
+      const column = e.column - [...e.before].length;
+      found.push({ line: e.line, column, end_line: e.line, end_column: e.column, text: e.before, expected: e.before });
+    }
+    for (const line of lines[n]) seen.add(line);
+  }
+  return found;
+}
+
 export class Fixes {
   // `fixes` as kernellab/pane/fixes.py has them; `host` has root and driver().
   constructor(fixes, host) {
     this.fixes = fixes;
     this.host = host;
     this.applied = new Map(); // file -> edits, in the order they were applied
+    this.touched = new Map(); // file -> lines of the source as it was that they changed
     this.rows = new Map(); // number -> what shows it
   }
 
@@ -86,18 +106,23 @@ export class Fixes {
   // Change one file; what went wrong, or an empty text.
   apply(file, numbers) {
     const earlier = this.applied.get(file) ?? [];
-    const edits = numbers.flatMap((n) => this.fixes[n].edits).map((e) => {
+    const source = numbers.flatMap((n) => this.fixes[n].edits);
+    const lines = source.map((e) => [e.line, e.end_line]);
+    const touched = this.touched.get(file) ?? [];
+    const edits = source.map((e) => {
       const [line, column] = moved([e.line, e.column], earlier);
       const [end_line, end_column] = moved([e.end_line, e.end_column], earlier);
       return { ...e, line, column, end_line, end_column };
     });
     const title = numbers.length === 1 ? this.fixes[numbers[0]].title : `${numbers.length} suggestions`;
-    const result = edit(this.host.root, { driver: this.host.driver(), file, edits, title });
+    const asked = [...guards(edits, lines, touched), ...edits];
+    const result = edit(this.host.root, { driver: this.host.driver(), file, edits: asked, title });
     if (!result) return NOBODY;
     if (!result.ok) return result.message || "the cell has changed since: run it again";
     // From the end on, so that none of them moves another.
     edits.sort((a, b) => b.line - a.line || b.column - a.column);
     this.applied.set(file, [...earlier, ...edits]);
+    this.touched.set(file, [...touched, ...lines.flat()]);
     for (const n of numbers) this.done(n);
     return "";
   }
