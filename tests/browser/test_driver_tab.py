@@ -92,6 +92,7 @@ def test_a_bug_check_in_a_control_code(lab: Lab) -> None:
     lab.screenshot("driver-tab-bug-check")
     pane.get_by_role("button", name="Reload").click()
     view.locator("button[aria-disabled=false]", has_text="Open device").wait_for()
+    view.get_by_role("alert").wait_for(state="detached")
     pane.get_by_role("button", name="Unload").click()
     view.locator("button[title='the driver is not loaded: Load loads it']").first.wait_for()
     load = pane.get_by_role("button", name="Load", exact=True)

@@ -358,7 +358,8 @@ class DriverView {
     const blocked = this.host.live() ? reasons.device ?? "" : DRIVER_NO_KERNEL;
     if (this.blocked !== blocked) {
       this.blocked = blocked;
-      if (!this.deviceSaid.classList.contains("error")) this.said(this.deviceSaid, blocked);
+      // What went wrong is read until the devices can be used again.
+      if (!blocked || !this.deviceSaid.classList.contains("error")) this.said(this.deviceSaid, blocked);
     }
   }
 }
