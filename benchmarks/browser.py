@@ -38,10 +38,11 @@ def _printing(name: str, lines: int) -> str:
 _WATCH = """\
 import time
 from kernellab.workbench import workbench
+from kernellab.prints import parts_of
 from kernellab.protocol import State
 
 def _note(events):
-    for event in events:
+    for event in parts_of(events):
         if isinstance(event, State) and event.state == "loaded":
             started_at = time.time()
             globals()["started_at"] = started_at
