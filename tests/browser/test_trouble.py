@@ -23,6 +23,7 @@ COUNT = 4_000
 #: A pane whose lines come one by one from a thread, from when the file ``go`` is there until all
 #: have; ``at`` says how many there are.
 STREAM = rf"""
+%load_ext kernellab
 import threading, time
 from pathlib import Path
 from IPython.display import display
