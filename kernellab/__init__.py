@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .lab import Target, connect
-    from .watching import watch
+    from .view.watching import watch
 
 __version__ = "0.1.0"
 
@@ -47,7 +47,7 @@ _LAZY = {
     "Unsupported": "errors",
     "UsageError": "errors",
     "connect": "lab",
-    "watch": "watching",
+    "watch": "view.watching",
     "disassemble": "editing.disassembly",
 }
 

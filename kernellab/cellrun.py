@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from .driver import take_away
 from .errors import BuildCancelled, BuildError, KernelLabError, TestsFailed, UsageError
 from .failures import reason_of
-from .paneinfo import NOT_BUILT, about_build, rules_of, with_code
 from .prints import parts_of
 from .protocol import BugcheckEvent, ErrorEvent, State
 from .trace.cell import CellTrace
 from .verifier import without
+from .view.paneinfo import NOT_BUILT, about_build, rules_of, with_code
 
 if TYPE_CHECKING:
     from .build import BuildResult, Diagnostic
@@ -76,7 +76,7 @@ class CellRun:
 
     def run(self, previous: CellRun | None, bind: Callable[[object], None]) -> None:
         """Build, take the previous driver away, load. Raises KernelLabError."""
-        from .driver_actions import offer_view
+        from .view.actions import offer_view
 
         try:
             if self.options.test:

@@ -19,7 +19,7 @@ from .errors import (
     UsageError,
 )
 from .hardware import DeviceNode, add_device
-from .inspected import Inspected
+from .inspect.inspected import Inspected
 from .prints import Prints
 from .protocol import BugcheckEvent, DbgPrint, Event, State, Violation
 from .request import DeviceRequest, Result

@@ -11,10 +11,10 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from .cell.source import NOWHERE, Place
-from .cellpanes import CellPanes
 from .cellrun import CellRun
 from .errors import KernelLabError, UsageError
 from .verifier import EVERY_RULE
+from .view.cellpanes import CellPanes
 
 if TYPE_CHECKING:
     from .build import Diagnostic

@@ -73,6 +73,27 @@ def test_stages_do_not_import_each_other(path: Path) -> None:
     assert ours(path) <= allowed
 
 
+#: Folders that join stages, the modules of ours they may import, and those that may import them.
+JOINTS = {
+    "inspect": ({"driver", "errors", "exports", "pane"}, {"driver", "view"}),
+    "view": (
+        {"cell", "driver", "editing", "errors", "inspect", "pane"}
+        | {"prints", "protocol", "snapshot", "target"},
+        {"cellrun", "workbench"},
+    ),
+}
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+def test_asking_a_driver_and_showing_it_are_joined_in_one_direction(joint: str) -> None:
+    """``view`` asks through ``inspect``; what a driver is asked with knows no run of a cell."""
+    uses, used_by = JOINTS[joint]
+    inside = {m for m in MODULES if dotted(m).split(".")[0] == joint}
+    assert set().union(*map(ours, inside)) <= uses | {joint}
+    outside = {dotted(m).split(".")[0] for m in set(MODULES) - inside if joint in ours(m)}
+    assert outside <= used_by
+
+
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_outside_packages_stay_where_they_belong(path: Path) -> None:
     name = dotted(path)

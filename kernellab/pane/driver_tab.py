@@ -20,7 +20,7 @@ from .tabs import Reply
 from .text import one_line, printable
 
 if TYPE_CHECKING:
-    from ..inspection import DriverInfo
+    from ..inspect.info import DriverInfo
 
 #: Bytes of an input, and of an output that is asked for.
 MOST_BYTES: Final = 1 << 20

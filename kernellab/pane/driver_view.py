@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .text import one_line
 
 if TYPE_CHECKING:
-    from ..inspection import DriverInfo
+    from ..inspect.info import DriverInfo
 
 #: Heading and columns of each list: the field, its heading, whether it is a number.
 _Column = tuple[str, str, bool]

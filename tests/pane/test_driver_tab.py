@@ -11,12 +11,12 @@ import pytest
 
 import kernellab
 from kernellab.driver import Driver
-from kernellab.driver_actions import MOST_SNAPSHOTS, DriverActions
 from kernellab.errors import TargetLost
 from kernellab.lab import Target
 from kernellab.pane.driver_tab import MOST_BYTES, DriverTab
 from kernellab.pane.driver_view import render_driver
 from kernellab.sources import build_path
+from kernellab.view.actions import MOST_SNAPSHOTS, DriverActions
 from tests.pane.helpers import harmless, until
 
 DRIVERS = Path(__file__).parents[1] / "target" / "sim" / "drivers"

@@ -8,7 +8,7 @@ import pytest
 
 import kernellab
 from kernellab.errors import TargetStopped, Unsupported, UsageError
-from kernellab.inspection import text_table
+from kernellab.inspect.info import text_table
 from kernellab.lab import Target
 from kernellab.target.sim.kernel.pool import Allocation
 from kernellab.target.sim.kernel.pool_use import MOST_POINTS, MOST_TAGS, PoolUse

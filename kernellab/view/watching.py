@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .errors import UsageError
-from .prints import Prints, parts_of, singles
-from .protocol import DbgPrint, State
+from ..errors import UsageError
+from ..prints import Prints, parts_of, singles
+from ..protocol import DbgPrint, State
 
 if TYPE_CHECKING:
-    from .driver import Driver
-    from .pane.log import LogPane
-    from .pane.terminal import TextPane
-    from .protocol import Event
+    from ..driver import Driver
+    from ..pane.log import LogPane
+    from ..pane.terminal import TextPane
+    from ..protocol import Event
 
 #: Events of the whole machine, which every log has.
 _OF_ALL = ("rebooted", "restored")
@@ -28,7 +28,7 @@ def watch(*drivers: Driver) -> Watch:
     under its name goes on in it. ``stop()`` of the result ends it. Raises UsageError where
     there is no driver, or where they are on different targets.
     """
-    from .cell.source import front_end
+    from ..cell.source import front_end
 
     rich, display = front_end()
     return Watch(drivers, rich=rich, display=display)
@@ -40,7 +40,7 @@ class Watch:
     def __init__(
         self, drivers: Sequence[Driver], *, rich: bool, display: Callable[..., Any]
     ) -> None:
-        from .pane.show import new_pane, show
+        from ..pane.show import new_pane, show
 
         if not drivers:
             raise UsageError("name the drivers to watch, such as kernellab.watch(hello, echo)")

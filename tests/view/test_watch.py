@@ -12,7 +12,7 @@ import kernellab
 from kernellab.errors import UsageError
 from kernellab.lab import Target
 from kernellab.pane.log import LogPane
-from kernellab.watching import Watch
+from kernellab.view.watching import Watch
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kernellab.cell.source import Place
-from kernellab.cellpanes import CellPanes
+from kernellab.view.cellpanes import CellPanes
 from tests.drivers import driver_source
 from tests.kernel import Notebook, Result
 

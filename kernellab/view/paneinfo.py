@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import KernelLabError
-from .protocol import BugcheckEvent, Event
+from ..errors import KernelLabError
+from ..protocol import BugcheckEvent, Event
 
 if TYPE_CHECKING:
-    from .build import BuildResult
-    from .driver import Driver
+    from ..build import BuildResult
+    from ..driver import Driver
 
 #: Said of a cell whose build was stopped.
 NOT_BUILT: Final = "the build was stopped: run the cell to build it; what ran before still runs"
@@ -28,7 +28,7 @@ def with_code(event: Event, driver: Driver | None) -> Event:
     at = next(own, None)
     if at is None:
         return event
-    from .editing.code import around
+    from ..editing.code import around
 
     # All but the innermost are return addresses: the call is before.
     rva = at[1] - 1 if at[0] else at[1]
@@ -37,7 +37,7 @@ def with_code(event: Event, driver: Driver | None) -> Event:
 
 def rules_of(target: str) -> dict[str, tuple[str, str]]:
     """What is known of the rules of a target's verifier: by name, what each finds, and the page."""
-    from .target import registry
+    from ..target import registry
 
     try:
         rules = registry.get(target).rules()

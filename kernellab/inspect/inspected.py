@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .inspection import ROWS, Device, DriverInfo, Irp, PoolTag, from_reply, image_of
+from .info import ROWS, Device, DriverInfo, Irp, PoolTag, from_reply, image_of
 
 if TYPE_CHECKING:
-    from .driver import DeviceHandle
-    from .lab import Target
+    from ..driver import DeviceHandle
+    from ..lab import Target
 
 
 class Inspected:
@@ -74,14 +74,14 @@ class Inspected:
     @property
     def handles(self) -> list[DeviceHandle]:
         """This client's open handles to its devices: opened in a cell, or in the pane."""
-        from .driver import DeviceHandle
+        from ..driver import DeviceHandle
 
         own = [each for each in self.info().handles if each.own]
         return [DeviceHandle(self.target, each.path, each.handle) for each in own]
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows where a cell ends with the driver: its tables, without a script."""
-        from .pane.driver_view import render_driver
+        from ..pane.driver_view import render_driver
 
         bundle = {"text/plain": repr(self)}
         if self.state != "loading":

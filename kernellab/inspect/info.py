@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from .errors import LoadError
+from ..errors import LoadError
 
 #: Rows of each kind that are asked for.
 ROWS: Final = 200
@@ -216,7 +216,7 @@ def image_of(path: Path) -> Image:
 
 @lru_cache(maxsize=32)
 def _image(path: Path, _size: int, _changed: int) -> Image:
-    from .exports import imports
+    from ..exports import imports
 
     data = path.read_bytes()
     try:
@@ -304,7 +304,7 @@ def as_text(info: DriverInfo) -> str:
 
 
 def _cell(value: object) -> str:
-    from .pane.text import one_line
+    from ..pane.text import one_line
 
     if isinstance(value, bool):
         return "yes" if value else ""

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .driver import DeviceHandle, Driver
-from .errors import KernelLabError, UsageError
-from .inspection import DriverInfo, image_of
-from .snapshot import Snapshot
+from ..driver import DeviceHandle, Driver
+from ..errors import KernelLabError, UsageError
+from ..inspect.info import DriverInfo, image_of
+from ..snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from .cellrun import CellRun
+    from ..cellrun import CellRun
 
 #: Snapshots that one pane keeps: each may hold a good part of the machine's memory.
 MOST_SNAPSHOTS: Final = 8
@@ -30,7 +30,7 @@ def offer_view(run: CellRun, image: Path) -> tuple[Callable[[], object], Callabl
     Call the first result when the driver's state has changed, the second one when the cell runs
     again.
     """
-    from .pane.show import offer_driver_view
+    from ..pane.show import offer_driver_view
 
     find, over = (lambda: run.driver), (lambda: run.retired)
     actions = DriverActions(run.source.name, image, find, over, run.options.timeout)

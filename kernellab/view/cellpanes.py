@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from .cell.source import Place
+from ..cell.source import Place
 
 #: Characters of log, in panes that rest, that are kept.
 MOST: Final = 32 * 1024 * 1024
