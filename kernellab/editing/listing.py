@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import zip_longest
 from typing import Final
 
 from ..pane.standalone import not_empty
@@ -147,29 +148,44 @@ def _target(each: Instruction, crate: str) -> str:
     return simple_name(each.goes_to, crate) if each.goes_to else f"{each.target:x}"
 
 
+def _sides(
+    found: Iterable[Block],
+) -> Iterator[tuple[list[tuple[str, SourceLine | None]], list[str]]]:
+    """Each block's two sides, for both forms: its source, and its instructions.
+
+    Of the source each line is where it is and itself; a file's name without a line is a heading.
+    """
+    file = ""
+    for block in found:
+        left: list[tuple[str, SourceLine | None]] = []
+        for line in block.source:
+            name, _, number = line.place.rpartition(":")
+            if name != file and not line.depth:
+                left.append((name, None))
+                file = name
+            left.append((number if name == file else line.place, line))
+        yield left, block.lines
+
+
+def _mark(line: SourceLine) -> str:
+    return "  " * line.depth + "↳ " if line.depth else ""
+
+
 # -- as text --------------------------------------------------------------------------------------
 
 
 def render_text(found: Sequence[Block]) -> str:
     """Two columns of text."""
     out = []
-    file = ""
-    for block in found:
-        left = []
-        for line in block.source:
-            name, _, number = line.place.rpartition(":")
-            if name != file and not line.depth:
-                left.append(name)
-                file = name
-            mark = "  " * line.depth + "↳ " if line.depth else ""
-            where = f"{name}:{number}" if line.depth and name != file else number
-            left.append(f"{where:>4} │ {mark}{_printable(line.text)}")
-        for index in range(max(len(left), len(block.lines))):
-            words = left[index] if index < len(left) else ""
+    for source, code in _sides(found):
+        left = [
+            where if line is None else f"{where:>4} │ {_mark(line)}{_printable(line.text)}"
+            for where, line in source
+        ]
+        for words, right in zip_longest(left, code, fillvalue=""):
             if len(words) > _WIDTH:
                 words = words[: _WIDTH - 1] + "…"
-            code = block.lines[index] if index < len(block.lines) else ""
-            out.append(f"{words:<{_WIDTH}} {_printable(code)}".rstrip())
+            out.append(f"{words:<{_WIDTH}} {_printable(right)}".rstrip())
     return "\n".join(out) + "\n"
 
 
@@ -187,16 +203,9 @@ _INSTRUCTION: Final = re.compile(r"^( *[0-9a-f]+)  (\S+)( .*?)??(  ; .*)?$")
 def render_html(title: str, found: Sequence[Block]) -> str:
     """A table that needs no script, for light and dark grounds; it scrolls by itself."""
     rows = []
-    file = ""
-    for block in found:
-        left = []
-        for line in block.source:
-            name, _, number = line.place.rpartition(":")
-            if name != file and not line.depth:
-                left.append(f'<span style="opacity:.7">{escape(name)}</span>')
-                file = name
-            left.append(_source_html(line, name if name != file else "", number))
-        right = "\n".join(map(_code_html, block.lines))
+    for source, code in _sides(found):
+        left = [_source_html(where, line) for where, line in source]
+        right = "\n".join(map(_code_html, code))
         # Lines also where styles are taken away: a code host.
         cell = f'<td style="{_EDGE};padding:1px 8px"><pre style="font:inherit;margin:0">'
         end = "</pre></td>"
@@ -212,13 +221,13 @@ def render_html(title: str, found: Sequence[Block]) -> str:
     )
 
 
-def _source_html(line: SourceLine, file: str, number: str) -> str:
-    text = escape(_printable(line.text))
-    where = f"{file}:{number}" if file else number
+def _source_html(where: str, line: SourceLine | None) -> str:
+    if line is None:
+        return f'<span style="opacity:.7">{escape(where)}</span>'
+    place, text = escape(f"{where:>4}"), escape(_printable(line.text))
     if line.depth:
-        mark = "  " * line.depth + "↳ "
-        return f'<span style="opacity:.75">{escape(f"{where:>4}")} │ {mark}{text}</span>'
-    row = f'<span style="opacity:.6">{escape(f"{where:>4}")} │ </span>{text}'
+        return f'<span style="opacity:.75">{place} │ {_mark(line)}{text}</span>'
+    row = f'<span style="opacity:.6">{place} │ </span>{text}'
     return row if line.code else f'<span style="opacity:.6">{row}</span>'
 
 
