@@ -1,7 +1,7 @@
 """What a notebook knows of the Rust that is being written in it: completion, help, messages.
 
 Joins the notebook's drivers and their files (``workbench``), the crates that they are built with
-(``crate``, ``build``) and rust-analyzer.
+(:mod:`.crates`) and rust-analyzer.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from ..errors import KernelLabError, ToolchainError, UsageError
 from .help import Help
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..build import Diagnostic
     from ..cell.source import CellSource
     from .analyzer import Analyzer, Completion, Hint
     from .comm import EditorComm
+    from .crates import Crates
 
 #: Where no rust-analyzer is wanted: KERNELLAB_RUST_ANALYZER=off.
 OFF: Final = "off"
@@ -54,9 +53,7 @@ class Editor:
         self._seen: dict[str, RustCell] = {}  # by driver, as seen last
         self._seen_files: dict[str, dict[str, str]] = {}  # further files by driver and path
         self._ran: dict[str, None] = {}
-        self._wanted: dict[str, Any] = {}  # crates of the registry that are known now
-        self._optional: Mapping[str, Mapping[str, Any]] = {}  # those the framework works with
-        self._widening = threading.Lock()
+        self._crates: Crates | None = None
         self._last: tuple[object, list[Completion]] | None = None
         #: Why there is no rust-analyzer; empty where there is one, or it is not known yet.
         self.missing = ""
@@ -67,6 +64,7 @@ class Editor:
         """Find rust-analyzer and start it; returns as soon as it is on its way."""
         from ..build import find_analyzer, find_toolchain
         from .analyzer import Analyzer
+        from .crates import Crates
 
         try:
             if os.environ.get("KERNELLAB_RUST_ANALYZER") == OFF:
@@ -77,12 +75,12 @@ class Editor:
             except ToolchainError:
                 toolchain = None
             tools = find_analyzer(toolchain)
-            self._library, self._home = tools.library, toolchain.home if toolchain else None
-            analyzer = Analyzer([str(tools.program)], self._describe({}))
+            crates = Crates(tools.library, toolchain.home if toolchain else None)
+            analyzer = Analyzer([str(tools.program)], crates.describe({}))
             with self._lock:
                 if self._closed:
                     return
-                self._analyzer = analyzer
+                self._crates, self._analyzer = crates, analyzer
             analyzer.start()
         except KernelLabError as error:
             self.missing = str(error)
@@ -118,75 +116,6 @@ class Editor:
     def trouble(self) -> str:
         """Why nothing comes from rust-analyzer; empty where it is there or on its way."""
         return self.missing or (self._analyzer.trouble if self._analyzer is not None else "")
-
-    # -- the crates -----------------------------------------------------------------------------
-
-    def _describe(self, wanted: Mapping[str, Any]) -> Any:
-        """The framework, and with ``wanted`` crates of the registry what they need as well."""
-        from ..build import CratePackage, packages
-        from ..build.cache import cache_root
-        from ..crate import load_template, write_crate
-        from .analyzer import Description, Package
-
-        template = load_template()
-        self._optional = template.optional
-        sources = {name.replace("-", "_"): template.root / name for name in template.members}
-        known: list[CratePackage] = []
-        if wanted:
-            known = packages(write_crate("editing", "", dependencies=wanted))[1:]
-        found = [
-            Package(
-                each.identity,
-                each.name,
-                sources[each.name] / "src" / "lib.rs" if each.name in sources else each.root,
-                each.edition,
-                tuple(each.features),
-                dict(each.dependencies),
-            )
-            for each in known
-        ] or [
-            Package(name, name, root / "src" / "lib.rs", dependencies=_needs(template, name))
-            for name, root in sources.items()
-        ]
-        direct = {each.name: each.identity for each in found if each.name in sources}
-        direct |= {
-            each.name: each.identity
-            for each in found
-            if each.name in {name.replace("-", "_") for name in wanted}
-        }
-        return Description(
-            cache_root() / "editing", found, direct, library=self._library, home=self._home
-        )
-
-    def _widen(self, cell: RustCell) -> None:
-        """Have the crates known that the cell names; in the background, where they are new."""
-        from ..crate import parse_dependency, split_dependencies
-
-        analyzer = self._analyzer
-        try:
-            _, wanted = split_dependencies(cell.text)
-            wanted = {**wanted, **dict(parse_dependency(each) for each in cell.dependencies)}
-        except UsageError:
-            return  # it is not finished yet
-        for name, spec in self._optional.items():
-            if name not in wanted and re.search(rf"\b{name}\b\s*(?:::|;)", cell.text):
-                wanted[name] = dict(spec)
-        with self._lock:
-            if analyzer is None or wanted.items() <= self._wanted.items():
-                return
-            everything = {**self._wanted, **wanted}
-            self._wanted = everything
-
-        def widen() -> None:
-            with self._widening:
-                try:
-                    analyzer.change(self._describe(everything))
-                except KernelLabError:
-                    with self._lock:  # not downloaded yet: a build will; the next look tries again
-                        for name in wanted:
-                            self._wanted.pop(name, None)
-
-        threading.Thread(target=widen, name="kernellab-crates", daemon=True).start()
 
     # -- questions ----------------------------------------------------------------------------
 
@@ -370,7 +299,8 @@ class Editor:
         text = self._line(cell, line)
         where = {"line": line - cell.above, "character": to_utf16(text or "", column)}
         params = {} if method.endswith("/diagnostic") else {"position": where}
-        self._widen(cell)
+        if self._crates is not None:
+            self._crates.widen(cell, analyzer)
         self.saw(cell)
         own = cell.path or _UNNAMED_FILE if cell.magic == "rustfile" else ROOT_FILE
         try:
@@ -389,17 +319,6 @@ _WDK: Final = "https://learn.microsoft.com/en-us/search/?scope=Windows&terms="
 
 #: Links to pages of the framework: it is on no page.
 _OWN_LINK: Final = re.compile(r"\[([^\]\n]*)\]\(https://docs\.rs/windows_kernel_[^)\s]*\)")
-
-
-def _needs(template: Any, name: str) -> dict[str, str]:
-    """What the framework's own crate ``name`` depends on within the framework."""
-    import tomllib
-
-    members = {each.replace("-", "_"): each for each in template.members}
-    path: Path = template.root / members[name] / "Cargo.toml"
-    manifest = tomllib.loads(path.read_text(encoding="utf-8"))
-    wanted = {each.replace("-", "_") for each in manifest.get("dependencies", {})}
-    return {each: each for each in members if each in wanted}
 
 
 def _for_analysis(text: str) -> str:
