@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .driver import take_away
+from .driver import exclusive, take_away
 from .errors import BuildCancelled, BuildError, KernelLabError, TestsFailed, UsageError
 from .failures import reason_of
 from .prints import parts_of
@@ -54,6 +54,10 @@ class CellRun:
         self._cancel = threading.Event()  # the build is to end
         self._stop_events: Callable[[], None] | None = None
         self.retired = False
+        #: What this run has yet to take away: the last run that loaded the driver.
+        self._replaces: CellRun | None = None
+        #: Loads what ``--no-run`` only built.
+        self._load_built: Callable[[], None] | None = None
         self._in_cell = True  # at its end, everything is brought to the front end
         self._on_machine = False  # what becomes of the machine is this driver's matter as well
         self.pane = new_pane(
@@ -78,19 +82,20 @@ class CellRun:
         """Build, take the previous driver away, load. Raises KernelLabError."""
         from .view.actions import offer_view
 
+        self._follows(previous)
         try:
             if self.options.test:
-                self._test(previous, bind)
+                self._test(bind)
                 return
             result = self._build()
             self._view_changed, self._view_over = offer_view(self, result.sys)
             self._show_code(result)
             if self.options.no_run:
                 self.pane.set_state("built", f"{result.size} bytes, not loaded (--no-run)")
+                self._load_built = partial(self._load_later, result, bind)
                 bind(result)
                 return
-            if previous is not None:
-                previous.retire()
+            self._take_over()
             self._load(self._bench.target(self.options.target), result, bind)
         except (KeyboardInterrupt, BuildCancelled):
             building = self.driver is None and not self._on_machine
@@ -111,6 +116,18 @@ class CellRun:
         finally:
             self._in_cell = False
             self.pane.finish()
+
+    def _follows(self, previous: CellRun | None) -> None:
+        """The cell ran before: what was loaded then stays until :meth:`_take_over`."""
+        self._replaces = previous
+        if previous is not None and previous.driver is None:  # it has loaded nothing itself
+            self._replaces, previous._replaces = previous._replaces, None
+            previous.retire()
+
+    def _take_over(self) -> None:
+        if self._replaces is not None:
+            self._replaces.retire()
+            self._replaces = None
 
     def _build(self) -> BuildResult:
         from .sources import build_text
@@ -150,7 +167,7 @@ class CellRun:
         self.pane.set_timings(build=result.seconds)
         self.pane.set_built(about_build(result))
 
-    def _test(self, previous: CellRun | None, bind: Callable[[object], None]) -> None:
+    def _test(self, bind: Callable[[object], None]) -> None:
         """Run the cell's own tests; the report is its result."""
         from .sources import build_tests
         from .testing import run_tests
@@ -158,8 +175,7 @@ class CellRun:
         self.pane.set_state("building")
         result, tests = build_tests(self.source.name, self.source.text, **self._how_to_build())
         self._built(result)
-        if previous is not None:
-            previous.retire()
+        self._take_over()
         driver = self._prepare(self._bench.target(self.options.target), result)
         driver.on_state = lambda _: None  # what becomes of one test is not the pane's end
         self._on_machine = True
@@ -178,6 +194,13 @@ class CellRun:
         self._display(report)
         if not report.ok and not self.options.allow_failure:
             raise TestsFailed(f"{report.driver}: {report.summary}", report)
+
+    def _load_later(self, result: BuildResult, bind: Callable[[object], None]) -> None:
+        target = self._bench.target(self.options.target)
+        with exclusive(target, self._waiting):
+            self._going_on()
+            self._take_over()
+            self._load(target, result, bind)
 
     def _load(self, target: Target, result: BuildResult, bind: Callable[[object], None]) -> None:
         options, driver = self.options, self._prepare(target, result)
@@ -260,8 +283,10 @@ class CellRun:
                 self.driver.unload()
 
     def reload(self) -> None:
-        """The pane's Reload button: the same image again."""
-        if self.driver is not None:
+        """The pane's Load and Reload buttons: the image that was built, or the same again."""
+        if self.driver is None and self._load_built is not None:
+            self._load_built()
+        elif self.driver is not None:
             with self.driver.exclusive(self._waiting):
                 self._going_on()
                 self._follow(self.driver)
@@ -275,7 +300,7 @@ class CellRun:
                 self._run_driver(again)
 
     def _waiting(self) -> None:
-        target = self.driver.target.name if self.driver is not None else "the target"
+        target = self.options.target if self.driver is None else self.driver.target.name
         self.pane.set_waiting(f"{target} is busy with another call: this follows when it has ended")
 
     def _going_on(self) -> None:
@@ -291,6 +316,7 @@ class CellRun:
 
     def retire(self) -> None:
         """The cell runs again: unload what it loaded before, and let its pane rest."""
+        self._take_over()
         if self.driver is not None and self.driver.loaded:
             take_away(self.driver)
         self._trace.end()

@@ -153,15 +153,8 @@ class Driver(Inspected):
         ``waiting`` is called first where another thread's call is under way; it has its own
         time limit, and so this waits no longer than that.
         """
-        lock = self.target._busy
-        if not lock.acquire(blocking=False):
-            if waiting is not None:
-                waiting()
-            lock.acquire()
-        try:
+        with exclusive(self.target, waiting):
             yield
-        finally:
-            lock.release()
 
     def open(self, path: str | None = None, *, timeout: float | None = None) -> DeviceHandle:
         r"""Open ``path``, or ``\\.\`` and this driver's name where none is given."""
@@ -385,6 +378,20 @@ def _information(reply: dict[str, Any]) -> int:
 def _control(code: int, data: bytes, out_size: int, output: bytes) -> dict[str, Any]:
     size = max(out_size, len(output))
     return {"code": code, "data": bytes(data), "out_size": size, "output": bytes(output)}
+
+
+@contextmanager
+def exclusive(target: Target, waiting: Callable[[], object] | None = None) -> Iterator[None]:
+    """:meth:`Driver.exclusive`, before there is a driver."""
+    lock = target._busy
+    if not lock.acquire(blocking=False):
+        if waiting is not None:
+            waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def take_away(driver: Driver) -> None:

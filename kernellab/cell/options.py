@@ -194,7 +194,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         where="magic",
         action="store_true",
     ),
-    _option("--no-run", help="build only, do not load", where="magic", action="store_true"),
+    _option(
+        "--no-run", help="build only: the pane's Load loads it", where="magic", action="store_true"
+    ),
     _option(
         "--allow-failure",
         help="show a failure, a bug check for instance, without ending a `Run All`",

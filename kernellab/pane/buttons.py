@@ -12,6 +12,9 @@ from .text import one_line
 _ALIVE: Final = ("running",)
 _COMING: Final = ("", "building", "loading", "unloading", "reloading", "compiling")
 
+#: Where the button Reload is called Load: the driver is not on the machine.
+_NOT_LOADED: Final = ("built", "failed", "unloaded", "gone")
+
 #: The state that Cancel ends.
 _CANCELLED: Final = "building"
 
@@ -55,7 +58,7 @@ class Buttons:
         if not blocked and state not in _ALIVE:
             pending = state == "unload pending"
             reasons["unload"] = "it is pending" if pending else "the driver is not running"
-        if not blocked and not loaded:
+        if not blocked and not loaded and state != "built":
             reasons["reload"] = "nothing was loaded"
         if "cancel" in reasons:  # what is being built does not mind what else goes on
             building = state == _CANCELLED and not self.retired
@@ -80,10 +83,11 @@ class Buttons:
             if action is None or self.reasons(state, loaded=loaded)[name]:
                 self._changed()
                 return
-            self.busy, self.note = name, ""
+            word = "load" if name == "reload" and state in _NOT_LOADED else name
+            self.busy, self.note = word, ""
             self._changed()
         thread = threading.Thread(
-            target=self._run, args=(name, action), name=f"kernellab-{name}", daemon=True
+            target=self._run, args=(word, action), name=f"kernellab-{word}", daemon=True
         )
         thread.start()
 

@@ -82,7 +82,7 @@ class DriverActions:
         if self._is_retired():
             return "the cell was run again"
         if driver is None:
-            return "the driver was not loaded"
+            return "the driver was not loaded: Load loads it"
         if driver.target.stopped:
             return f"the machine has stopped ({driver.target.stopped}): Reload starts it again"
         return "" if driver.loaded else "the driver is not loaded: Load loads it"

@@ -158,7 +158,7 @@ def test_the_buttons_act(lab: Lab) -> None:
     lab.page.wait_for_selector(stopped)
     assert unload.get_attribute("aria-disabled") == "true"
     lab.page.get_by_role("button", name="Load", exact=True).click()
-    lab.page.get_by_text("reload failed: ZeroDivisionError: division by zero").wait_for()
+    lab.page.get_by_text("load failed: ZeroDivisionError: division by zero").wait_for()
 
 
 def test_bug_check_violations_and_warnings(lab: Lab) -> None:

@@ -259,6 +259,30 @@ def interrupt(notebook: Notebook, code: str, after: float) -> tuple[Result, floa
     return notebook.finish(message), time.monotonic() - start
 
 
+def test_what_was_only_built_is_loaded_by_its_panes_button(notebook: Notebook) -> None:
+    """Twice built: the second pane's Load takes away what ran before, the first one's is off."""
+    runs = "from kernellab.workbench import workbench; import time; runs = workbench()._runs"
+    notebook.run_ok(runs)
+    ran = notebook.run_ok(f"%%rustdriver later\n{HELLO}")
+    notebook.run_ok("old, panes = later, [runs['later'].pane]")
+    for text in ("second from", "third from"):
+        notebook.run_ok(f"%%rustdriver later --no-run\n{HELLO.replace('hello from', text)}")
+        notebook.run_ok("panes.append(runs['later'].pane)")
+    assert notebook.value("old.state, type(later).__name__") == "running BuildResult"
+    reasons = "*(p.head()['reasons']['reload'] or 'acts' for p in panes)"
+    assert notebook.value(reasons) == "acts the cell was run again acts"
+    press = "panes[-1]._receive(None, {'type': 'reload'}, [])"
+    wait = "\nwhile panes[-1].head()['busy']: time.sleep(0.01)"
+    notebook.run_ok(press + wait)
+    assert notebook.value("old.state, later.state") == "unloaded running"
+    assert notebook.value(reasons) == "the cell was run again the cell was run again acts"
+    log = "''.join(e.text for e in later.log if hasattr(e, 'text'))"
+    assert "third from" in notebook.value(log)
+    assert "third from" not in ran.text
+    notebook.run_ok(press + wait)  # and from there on it is Reload
+    assert notebook.value("later.state") == "running"
+
+
 def test_stop_button_while_the_driver_runs(notebook: Notebook) -> None:
     notebook.run(f"%%rustdriver spins --no-run\n{LOOP}")
     result, seconds = interrupt(notebook, f"%%rustdriver spins\n{LOOP}", 0.7)

@@ -77,6 +77,23 @@ def test_what_an_action_raises_is_shown(
 
 
 @pytest.mark.parametrize(
+    ("states", "word"),
+    [(["built"], "load"), (["running", "unloaded"], "load"), (["running", "bug check"], "reload")],
+)
+def test_a_failure_is_told_by_the_word_on_the_button(
+    front_ends: list[FrontEnd], states: list[str], word: str
+) -> None:
+    def fail() -> None:
+        raise UsageError("no")
+
+    pane, front = running(front_ends, fail, fail)
+    for state in states:
+        pane.set_state(state)
+    front.say(type="reload")
+    until(lambda: front.state["head"]["note"] == f"{word} failed: no")
+
+
+@pytest.mark.parametrize(
     ("states", "unload", "reload"),
     [
         (["building"], "the driver is not loaded yet", "the driver is not loaded yet"),
@@ -84,6 +101,7 @@ def test_what_an_action_raises_is_shown(
         (["loading", "running"], "", ""),
         (["loading", "running", "unloaded"], "the driver is not running", ""),
         (["loading", "bug check"], "the driver is not running", ""),
+        (["building", "built"], "the driver is not running", ""),
         (["failed"], "the driver is not running", "nothing was loaded"),
     ],
 )
