@@ -79,7 +79,7 @@ export class Diagnostics {
         { key: "F8", run: (view) => this.editors.isRust(view) && nextDiagnostic(view) },
         { key: "Shift-F8", run: (view) => this.editors.isRust(view) && previousDiagnostic(view) },
       ]),
-      hoverTooltip((view, position) => this.hovered(model, view, position)),
+      hoverTooltip((view, position) => this.hovered(model, view, position), { hideOnChange: true }),
     ];
   }
 

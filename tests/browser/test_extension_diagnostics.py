@@ -122,6 +122,27 @@ def test_documentation_is_shown_and_cleaned(page: Lab) -> None:
     assert shown.locator("[onerror]").count() == 0 and page.page.evaluate("window.evil") is None
 
 
+def test_typing_takes_the_documentation_away(lab: Lab) -> None:
+    """It would lie over what the pointer or the completer shows next."""
+    lab.open_notebook(KERNEL, CELL)
+    run_first(lab)
+    write(lab, "oops")
+    error = lab.page.locator(".cm-lintRange-error")
+    error.wait_for()
+    error.hover()
+    docs, tip = lab.page.locator(".kernellab-hover"), lab.page.locator(".cm-tooltip-lint")
+    docs.wait_for()
+    tip.wait_for()
+    upper, lower = docs.bounding_box(), tip.bounding_box()
+    assert upper is not None and lower is not None
+    assert upper["y"] + upper["height"] <= lower["y"] + 1, "the error is below the documentation"
+    lab.screenshot("hover-and-error")
+    lab.page.keyboard.type(" x")
+    docs.wait_for(state="detached")
+    tip.wait_for(state="detached")
+    assert lab.errors == []
+
+
 def test_a_kernel_without_kernellab_is_asked_again_later(lab: Lab) -> None:
     lab.open_notebook("1  # no kernellab yet", CELL, KERNEL)
     run_first(lab)
