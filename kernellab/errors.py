@@ -101,6 +101,41 @@ class TargetLost(KernelLabError):
     exit_code = 7
 
 
+class ConfigError(UsageError):
+    """``kernellab.toml`` has a mistake; ``file`` and ``line`` (0: none) say where."""
+
+    def __init__(self, message: str, *, file: str = "", line: int = 0) -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+
+
+class CredentialsError(TargetLost):
+    """A machine's password is not known, or the machine refuses it."""
+
+
+class CertificateError(TargetLost):
+    """A machine's certificate is not trusted: expired, another's, or from nobody we know."""
+
+
+class TargetRefused(TargetLost):
+    """A machine answers, and does not do what was asked; ``status`` is HTTP's, ``fault`` WinRM's.
+
+    ``fault`` is the WSManFault code as an unsigned 32-bit number, 0 where there was none.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, fault: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.fault = fault
+
+
+class NotALabMachine(KernelLabError):
+    """A machine that nobody has marked as a lab target; kernellab does not touch it."""
+
+    exit_code = 7
+
+
 class TargetTimeout(KernelLabError):
     """Driver code (or the target) took longer than allowed.
 

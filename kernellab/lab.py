@@ -375,8 +375,7 @@ class Target(Hardware, System, Traces):
             raise
         except TargetLost as lost:
             self._stop("the target was lost")
-            words = self._endpoint.last_words()
-            raise TargetLost(f"{lost}{': ' + words if words else ''}") from None
+            raise self._endpoint.explain(lost) from None
 
     def _interrupt(self, pending: Pending | None) -> None:
         """Stop driver code that runs; end the endpoint when it does not react."""

@@ -11,8 +11,9 @@ event      ``{"event": "dbgprint", "seq": 1, …}``        endpoint to client
 =========  ==================================================================
 
 Requests are answered in any order; events carry a sequence number that grows by one for
-each event of the stream, so that loss is never silent. Bytes travel as base64, addresses
-as ``"0x…"`` text. Unknown fields are ignored: either side may be newer.
+each event of the stream, so that loss is never silent. A request with ``"again": true`` may have
+come before (feature ``again``): one whose id has been seen is not done twice. Bytes travel as
+base64, addresses as ``"0x…"`` text. Unknown fields are ignored: either side may be newer.
 
 Commands and their fields (all replies are empty where nothing is named):
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
 
+from ..errors import KernelLabError, TargetLost
+
 
 class Endpoint(ABC):
     """A started endpoint: a pair of byte streams and the means to end it."""
@@ -31,6 +33,15 @@ class Endpoint(ABC):
         """The end of what it wrote on standard error: for the message when it was lost."""
         return ""
 
+    def cause(self) -> KernelLabError | None:
+        """Why it was lost, where that has an error of its own."""
+        return None
+
+    def explain(self, lost: TargetLost) -> KernelLabError:
+        """The error for a session that ended with ``lost``."""
+        words = self.last_words()
+        return self.cause() or TargetLost(f"{lost}{': ' + words if words else ''}")
+
 
 @dataclass(frozen=True, slots=True)
 class RuleInfo:
@@ -45,9 +56,11 @@ class TargetKind(ABC):
     """One way of running drivers. Stateless but for what it keeps warm."""
 
     #: What users write: ``--target sim``.
-    name: ClassVar[str]
+    name: str
     #: One line for ``kernellab targets`` and tab completion.
-    summary: ClassVar[str]
+    summary: str
+    #: Whether :meth:`start` has to be given ``agent``: the path of the built guest agent.
+    needs_agent: ClassVar[bool] = False
     #: Options of ``connect()`` that the endpoint itself takes, with each ``reboot``.
     settings: ClassVar[frozenset[str]] = frozenset()
 

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Final
 from kernellab import __version__, ntdata, protocol
 from kernellab.errors import LoadError
 
+from ..repeats import Repeats
 from . import hardware, verify
 from .commands import SystemCommands, parameters
 from .deadline import Deadline
@@ -127,6 +128,7 @@ class Endpoint:
     # -- requests -----------------------------------------------------------------------------
 
     def _take(self) -> None:
+        repeated = Repeats()
         while line := self._reader.readline(protocol.MAX_LINE + 1):
             if len(line) > protocol.MAX_LINE and not line.endswith(b"\n"):
                 self._skip_line()
@@ -139,7 +141,7 @@ class Endpoint:
             if request.get("command") == "interrupt":
                 self._ask("interrupted")
                 self._out.reply({"reply": request.get("id", 0), "ok": True})
-            else:
+            elif not repeated(request):
                 self._came += 1
                 self._requests.put(request)
         # The client is gone. Nothing of it may stay, not even a driver's endless loop.
@@ -263,9 +265,9 @@ class Endpoint:
 
     def _hello(self, request: dict[str, Any]) -> dict[str, Any]:
         self._out.columns = _flag(request, "columns", False)
-        features = ["ioctl", "budget", "violations", "interrupt", "async", "inspect", "trace"]
-        version = {"protocol": protocol.VERSION, "version": __version__}
-        return {**version, "endpoint": "sim", "features": features}
+        features = "ioctl budget violations interrupt async inspect trace again".split()
+        both = {"protocol": protocol.VERSION, "version": __version__}
+        return {**both, "endpoint": "sim", "features": features}
 
     def _put(self, request: dict[str, Any]) -> dict[str, Any]:
         name, offset, data = _text(request, "file"), _int(request, "offset"), _bytes(request)

@@ -1,0 +1,1 @@
+"""A Windows machine over WinRM: connection, streams, PowerShell. See :mod:`.target`."""

@@ -1,0 +1,103 @@
+"""The target kind of a configured Windows machine."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import CredentialsError, NotALabMachine, TargetLost, TargetRefused
+from ..base import Endpoint, TargetKind
+from ..config import Machine
+from ..credentials import Secret, forget_typed, password
+from . import scripts
+from .channel import NO_FILE
+from .endpoint import WinRMEndpoint
+
+#: Where the agent is kept on a machine, by what is in it.
+FOLDER: Final = r"C:\ProgramData\kernellab"
+
+#: Seconds until an agent that was started answers; a virus scanner may look at it first.
+_FIRST_ANSWER: Final = 30.0
+
+
+class WinRM(TargetKind):
+    """A Windows machine reached over WinRM, as ``kernellab.toml`` names it."""
+
+    needs_agent = True
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.name = machine.name
+        self.summary = f"Windows on {machine.host}, over WinRM ({machine.place})"
+
+    def start(self, **options: Any) -> Endpoint:
+        """Start the agent, which is put there first where it, or this one of it, is not yet."""
+        agent = options.pop("agent", None)
+        if options:
+            raise TargetLost(f"{self.name} does not take {', '.join(options)}")
+        if not isinstance(agent, str | Path):
+            raise TargetLost("there is no guest agent to put on the machine")
+        require_lab(self.machine)
+        image = Path(agent).read_bytes()
+        program = rf"{FOLDER}\agent-{hashlib.sha256(image).hexdigest()[:16]}.exe"
+        secret = password(self.machine)
+        try:
+            endpoint = self._started(secret, program)
+            if endpoint is None:
+                put(self.machine, secret, program, image)
+                endpoint = self._started(secret, program)
+        except CredentialsError:
+            forget_typed(self.machine)
+            raise
+        if endpoint is None:
+            raise TargetLost(f"{program} was put on {self.machine.host} and does not start there")
+        return endpoint
+
+    def _started(self, secret: Secret, program: str) -> WinRMEndpoint | None:
+        """The running agent, or None where there is no such file."""
+        try:
+            endpoint = WinRMEndpoint(self.machine, secret, program)
+        except TargetRefused as refused:
+            if refused.fault == NO_FILE:
+                return None
+            raise
+        try:
+            if endpoint.speaks(_FIRST_ANSWER):
+                return endpoint
+        except BaseException:
+            endpoint.stop()
+            raise
+        endpoint.stop()
+        # Newer systems put cmd.exe between, which says what it does not find and ends with 1.
+        if endpoint.exit_code is None:
+            raise endpoint.cause() or TargetLost("the agent does not answer")
+        return None
+
+    def state(self) -> str:
+        return "ready" if self.machine.lab_machine else "not a lab machine"
+
+
+def require_lab(machine: Machine) -> None:
+    """Raises NotALabMachine where its owner has not said that it may be crashed."""
+    if not machine.lab_machine:
+        raise NotALabMachine(
+            f"{machine.name} ({machine.host}) is not marked as a lab machine, so kernellab does "
+            "not touch it. Drivers that are tried there can crash it and damage what it has; where "
+            f"that may happen, write lab-machine = true in {machine.place or 'kernellab.toml'}"
+        )
+
+
+def put(machine: Machine, secret: Secret, path: str, data: bytes) -> None:
+    """Write a file there, checked by its SHA-256. Raises NotALabMachine for an unmarked one."""
+    require_lab(machine)
+    wanted = hashlib.sha256(data).hexdigest()
+    answer = scripts.run(machine, secret, "put", {"path": path, "sha256": wanted}, data)
+    if answer.get("marked") is not True:
+        raise NotALabMachine(
+            f"{machine.host} does not carry the mark of a lab machine: is it the right one? "
+            f"`kernellab target prepare {machine.name}` shows what it would change there, and "
+            "marks it"
+        )
+    if answer.get("sha256") != wanted:
+        raise TargetRefused(f"{path} arrived damaged on {machine.host}")

@@ -1,0 +1,51 @@
+"""WinRM services for tests, and clients of other people's for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.winrm.certificates import Authority
+from tests.winrm.machine import Machine
+from tests.winrm.server import WinRMServer
+
+USER, PASSWORD = "lab", "p4ss:wörd 50%"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    root = tmp_path / "machine"
+    root.mkdir()
+    return Machine(root)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def serve(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., WinRMServer]]:
+    """Start a service with one user; it is ended with the test."""
+    started: list[WinRMServer] = []
+    # What pyspnego's server side reads; a password with ":" in it needs the other form there.
+    from spnego._ntlm_raw.crypto import lmowfv1, ntowfv1
+
+    hashes = f"{lmowfv1(PASSWORD).hex()}:{ntowfv1(PASSWORD).hex()}"
+    users = tmp_path / "ntlm-users"
+    users.write_text(f"{USER}:1000:{hashes}:[U]:LCT-1589398321\n")
+    monkeypatch.setenv("NTLM_USER_FILE", str(users))
+
+    def start(**options: Any) -> WinRMServer:
+        server = WinRMServer(options.pop("on", machine), {USER: PASSWORD}, **options)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.close()

@@ -1,0 +1,357 @@
+"""Drivers on a machine over WinRM: the simulator stands at the far end of the real transport."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kernellab
+from kernellab.build import BuildResult
+from kernellab.errors import (
+    CertificateError,
+    CredentialsError,
+    KernelLabError,
+    NotALabMachine,
+    TargetLost,
+    TargetRefused,
+    UsageError,
+)
+from kernellab.target import config, registry
+from kernellab.target.winrm import channel, scripts, target
+from tests.winrm.certificates import Authority
+from tests.winrm.conftest import PASSWORD, USER
+from tests.winrm.machine import Machine
+from tests.winrm.server import WinRMServer
+from tests.winrm.shells import Quotas
+
+ROOT = Path(__file__).parents[2]
+
+#: A guest agent of another kind: the simulator, which speaks the same protocol.
+AGENT = f"""#!python
+import runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+runpy.run_module("kernellab.target.sim", run_name="__main__", alter_sys=True)
+"""
+Serve = Callable[..., WinRMServer]
+Connect = Callable[..., kernellab.Target]
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Path:
+    path = tmp_path / "agent.exe"
+    path.write_text(AGENT)
+    return path
+
+
+@pytest.fixture
+def vm(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[WinRMServer], config.Machine]:
+    """Name a service's machine in kernellab.toml, mark it, and give the password."""
+    machine.change(registry={r"HKLM:\SOFTWARE\kernellab|LabMachine": ["DWord", 1]})
+    monkeypatch.setenv("KERNELLAB_PASSWORD_MY_VM", PASSWORD)
+    monkeypatch.setenv(config.VARIABLE, str(tmp_path / "kernellab.toml"))
+
+    def name(server: WinRMServer, more: str = "", lab: str = "true") -> config.Machine:
+        scheme = "https" if server.certificate else "http"
+        certificate = f'certificate = "{tmp_path / "ca.pem"}"\n' if server.certificate else ""
+        (tmp_path / "kernellab.toml").write_text(
+            f'[targets.my-vm]\nhost = "127.0.0.1"\nport = {server.port}\nuser = "{USER}"\n'
+            f'scheme = "{scheme}"\nlab-machine = {lab}\n{certificate}{more}\n'
+        )
+        return config.machines()["my-vm"]
+
+    return name
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are held back for a second at most, so that silence is noticed soon."""
+    monkeypatch.setattr(channel, "OPERATION", 1)
+    defaults = {"operation": 1, "read": 2}
+    monkeypatch.setattr(channel.Channel.__init__, "__kwdefaults__", defaults)
+
+
+def connect(agent: Path) -> kernellab.Target:
+    return kernellab.connect("my-vm", agent=agent)
+
+
+SAYS = """
+    let device = Device::create(driver, u16str!("Echo"))?;
+"""
+
+
+@pytest.mark.parametrize("way", ["http-ntlm", "https-ntlm", "https-basic"])
+def test_a_driver_runs_and_prints(
+    way: str, serve: Serve, vm: Any, authority: Authority, agent: Path, hello: Path
+) -> None:
+    scheme, method = way.split("-")
+    server = serve(certificate=authority.issue() if scheme == "https" else None)
+    vm(server, f'auth = "{method}"')
+    with connect(agent) as lab:
+        driver = lab.load(hello)
+        assert driver.log.text.startswith("hello from the kernel")
+        driver.unload()
+    assert "my-vm" in registry.names()
+    assert server.shells.ids() == []
+    kept = list((server.machine.drive / "ProgramData" / "kernellab").iterdir())
+    assert [p.read_text() for p in kept] == [AGENT]
+    before = len(server.shells.operations)
+    with connect(agent):
+        pass
+    assert server.shells.operations[before:].count("Create") == 1  # the agent was there
+
+
+def test_where_cmd_is_between_a_missing_agent_is_noticed_too(
+    serve: Serve, vm: Any, machine: Machine, agent: Path, hello: Path
+) -> None:
+    machine.skips_cmd = False
+    vm(serve())
+    with connect(agent) as lab:
+        assert lab.load(hello).running
+
+
+def test_many_lines_come_complete(
+    serve: Serve, vm: Any, agent: Path, build_driver: Callable[..., BuildResult]
+) -> None:
+    vm(serve())
+    chatty = build_driver(
+        "chatty", 'for i in 0..3000 { println!("line {} {}", i, "x".repeat(60)); }'
+    )
+    with connect(agent) as lab:
+        driver = lab.load(chatty.sys)
+        lines = driver.log.text.splitlines()
+        assert [line.split()[1] for line in lines] == [str(i) for i in range(3000)]
+        assert (lab._session.dropped, lab._session.malformed) == (0, 0)
+
+
+def test_a_lost_network_is_waited_for(
+    serve: Serve, vm: Any, agent: Path, hello: Path, fast: None
+) -> None:
+    server = serve()
+    vm(server)
+    with connect(agent) as lab:
+        lab.load(hello)
+        for how in ("down", "silent"):
+            server.lose_network(how)
+            server.drop_connections()
+            threading.Timer(1.0, server.restore_network).start()
+            time.sleep(0.2)
+            assert lab.status()["drivers"]
+        assert lab.drivers["hello"].running
+
+
+def test_a_network_that_stays_away_is_a_typed_error_and_then_a_new_session(
+    serve: Serve, vm: Any, agent: Path, hello: Path, fast: None
+) -> None:
+    server = serve()
+    vm(server, "patience = 0.5")
+    with connect(agent) as lab:
+        lab.load(hello)
+        server.lose_network()
+        with pytest.raises(TargetLost, match=r"127\.0\.0\.1"):
+            lab.status()
+        server.restore_network()
+        assert lab.load(hello).running
+        assert lab.reboots == 1
+
+
+def test_a_restarted_machine_is_a_typed_error_and_then_a_new_session(
+    serve: Serve, vm: Any, agent: Path, hello: Path
+) -> None:
+    server = serve()
+    vm(server)
+    with connect(agent) as lab:
+        lab.load(hello)
+        server.reboot()
+        with pytest.raises(TargetLost, match="has ended the session"):
+            lab.status()
+        assert lab.load(hello).running
+
+
+def test_a_shell_that_lived_too_long(serve: Serve, vm: Any, agent: Path, hello: Path) -> None:
+    server = serve()
+    vm(server)
+    with connect(agent) as lab:
+        server.shells.quotas.lifetime = 0.001
+        with pytest.raises(TargetLost, match="eight hours"):
+            lab.load(hello)
+        server.shells.quotas.lifetime = 0
+        assert lab.load(hello).running
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        ((413, "text/plain", b""), TargetRefused, "larger than it takes"),
+        ((500, "text/html", b"<p>Oops"), TargetRefused, "HTTP 500"),
+        ((503, "text/plain", b""), TargetRefused, "not running yet"),
+        ((200, "text/html", b"<html>welcome</html>"), TargetRefused, "is not WinRM"),
+        ((200, "application/soap+xml", b"\xff\x00garbage"), TargetRefused, "is not WinRM"),
+        ((200, "application/soap+xml", b"<a/>"), TargetRefused, "is not WinRM"),
+    ],
+)
+def test_odd_answers_have_types(
+    answer: tuple[int, str, bytes],
+    kind: type[KernelLabError],
+    words: str,
+    serve: Serve,
+    vm: Any,
+    authority: Authority,
+    agent: Path,
+) -> None:
+    server = serve(certificate=authority.issue())
+    vm(server)
+    server.answers.append(answer)
+    with pytest.raises(kind, match=words):
+        connect(agent)
+    assert server.shells.ids() == []
+
+
+def test_odd_answers_in_the_middle_end_the_session(
+    serve: Serve, vm: Any, authority: Authority, agent: Path, hello: Path
+) -> None:
+    server = serve(certificate=authority.issue())
+    vm(server)
+    with connect(agent) as lab:
+        for answer in ((500, "text/html", b"<p>"), (413, "text/plain", b""), (200, "a/b", b"?")):
+            server.answers.extend([answer] * 2)
+            with pytest.raises(TargetRefused):
+                lab.status()
+            server.answers.clear()
+            assert lab.load(hello).running
+            lab.drivers["hello"].unload()
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "words"),
+    [("127.0.0.1", -1, "has expired"), ("other.example", 5, "for another name")],
+)
+def test_certificates_are_verified(
+    name: str, days: int, words: str, serve: Serve, vm: Any, authority: Authority, agent: Path
+) -> None:
+    vm(serve(certificate=authority.issue(name, days=days)))
+    with pytest.raises(CertificateError, match=words):
+        connect(agent)
+
+
+def test_an_unknown_authority_is_refused(
+    serve: Serve, vm: Any, tmp_path: Path, agent: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    Authority(tmp_path)
+    vm(serve(certificate=Authority(tmp_path / "other").issue()))
+    with pytest.raises(CertificateError, match="nobody that is trusted"):
+        connect(agent)
+
+
+def test_a_full_disk(serve: Serve, vm: Any, machine: Machine, agent: Path) -> None:
+    vm(serve())
+    machine.change(disk_full=True)
+    with pytest.raises(TargetRefused, match="not enough space"):
+        connect(agent)
+
+
+def test_shell_quota(serve: Serve, vm: Any, agent: Path) -> None:
+    server = serve(quotas=Quotas(max_shells_per_user=0))
+    vm(server)
+    with pytest.raises(TargetRefused, match=r"concurrent shells.*prepare"):
+        connect(agent)
+
+
+# -- what is not touched, and what is not shown --------------------------------------------------
+
+
+def test_a_machine_that_the_file_does_not_mark_gets_no_request(
+    serve: Serve, vm: Any, agent: Path
+) -> None:
+    server = serve()
+    server.recorded = {"in": [], "out": []}
+    vm(server, lab="false")
+    with pytest.raises(NotALabMachine, match="lab-machine = true"):
+        connect(agent)
+    assert server.recorded["in"] == []
+
+
+def test_a_machine_that_does_not_carry_the_mark_gets_no_file(
+    serve: Serve, vm: Any, machine: Machine, agent: Path
+) -> None:
+    vm(serve())
+    machine.change(registry={})
+    with pytest.raises(NotALabMachine, match="is it the right one"):
+        connect(agent)
+    assert not (machine.drive / "ProgramData").exists()
+
+
+def everything(error: BaseException) -> str:
+    """An error with all that hangs on it: causes, contexts, and the variables of each frame."""
+    seen: list[str] = []
+    todo: list[BaseException] = [error]
+    while todo:
+        each = todo.pop()
+        lines = traceback.TracebackException.from_exception(each, capture_locals=True, compact=True)
+        seen += lines.format()
+        seen.append(repr(vars(each)))
+        todo += [e for e in (each.__cause__, each.__context__) if e is not None]
+    return "\n".join(seen)
+
+
+@pytest.mark.parametrize("method", ["ntlm", "basic"])
+def test_a_wrong_password_is_not_shown(
+    method: str,
+    serve: Serve,
+    vm: Any,
+    authority: Authority,
+    agent: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vm(serve(certificate=authority.issue()), f'auth = "{method}"')
+    monkeypatch.setenv("KERNELLAB_PASSWORD_MY_VM", "s3cret-wrong")
+    with pytest.raises(CredentialsError, match="refuses 'lab'") as caught:
+        connect(agent)
+    shown = everything(caught.value)
+    assert "s3cret" not in shown and "czNjcmV0" not in shown
+
+
+def test_the_password_is_nowhere_after_a_failure(
+    serve: Serve, vm: Any, authority: Authority, agent: Path, hello: Path
+) -> None:
+    server = serve(certificate=authority.issue())
+    vm(server)
+    with connect(agent) as lab:
+        driver = lab.load(hello)
+        server.answers.extend([(500, "text/html", b"<p>")] * 2)
+        with pytest.raises(TargetRefused) as caught:
+            lab.status()
+        seen = [lab, vars(lab), vars(lab._endpoint), vars(driver), vars(lab._kind)]
+        shown = "\n".join([everything(caught.value), driver.log.text, *map(repr, seen)])
+    for form in (PASSWORD, PASSWORD.encode().decode("latin-1"), repr(PASSWORD.encode())[2:-1]):
+        assert form not in shown
+
+
+def test_a_put_file_is_checked(serve: Serve, vm: Any, machine: Machine) -> None:
+    from kernellab.target.credentials import Secret
+
+    server = serve()
+    here = vm(server)
+    data = bytes(range(256)) * 1000
+    target.put(here, Secret(PASSWORD), r"C:\Windows\Temp\a file.bin", data)
+    assert machine.path(r"C:\Windows\Temp\a file.bin").read_bytes() == data
+    answer = scripts.run(
+        here, Secret(PASSWORD), "put", {"path": r"C:\x.bin", "sha256": "0" * 64}, b"data"
+    )
+    assert answer["sha256"] != "0" * 64
+    assert not machine.path(r"C:\x.bin").exists()
+    assert server.shells.ids() == []
+
+
+def test_options_that_it_does_not_have(serve: Serve, vm: Any, agent: Path) -> None:
+    vm(serve())
+    with pytest.raises((UsageError, TargetLost), match="seed"):
+        kernellab.connect("my-vm", agent=agent, seed=1)
