@@ -57,16 +57,20 @@ def check_text(
     download: bool = True,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
+    patience: float | None = None,
 ) -> list[Diagnostic]:
     """What the compiler says of the driver ``name``; nothing is built.
 
     Arguments and errors are those of :func:`build_text`, but errors of the compiler are in what is
-    returned; ``download`` says whether crates may be fetched that are not here yet.
+    returned; ``download`` says whether crates may be fetched that are not here yet, and
+    ``patience`` that nobody waits for it (see :func:`kernellab.build.check`).
     """
     validate_name(name)
     source, wanted = _split(text, dependencies)
     crate = write_crate(name, source, dependencies=wanted, modules=modules)
-    return check_crate(crate, download=download, progress=progress, cancel=cancel)
+    return check_crate(
+        crate, download=download, progress=progress, cancel=cancel, patience=patience
+    )
 
 
 def build_tests(

@@ -135,9 +135,11 @@ def locked(
     progress: Progress | None = None,
     what: str = "",
     cancel: threading.Event | None = None,
+    behind: bool = False,
 ) -> Iterator[None]:
     """Hold the lock file ``path``; say so while another build has it.
 
+    With ``behind`` it is only taken while nobody else waits for it (see :func:`is_wanted`).
     Raises BuildCancelled when ``cancel`` is set while waiting, BuildError when the file cannot be
     made.
     """
@@ -146,22 +148,46 @@ def locked(
     with trouble():
         path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(path), thread_local=False, is_singleton=False)
+    turn = FileLock(str(_turn_of(path)), thread_local=False, is_singleton=False)
     begin = time.monotonic()
     try:
         while not lock.is_locked:
-            with trouble(), contextlib.suppress(Timeout):
-                lock.acquire(timeout=0 if cancel is None else 0.1, poll_interval=0.02)
-                break
+            if not (behind and is_wanted(path)):
+                with trouble(), contextlib.suppress(Timeout):
+                    lock.acquire(timeout=0 if cancel is None else 0.1, poll_interval=0.02)
+                    break
+            if not behind and not turn.is_locked:
+                with trouble(), contextlib.suppress(Timeout):
+                    turn.acquire(timeout=0)
             if cancel is not None and cancel.is_set():
                 raise BuildCancelled(f"the build{what and ' of ' + what} was cancelled")
             if progress is not None and time.monotonic() - begin > 0.3:
                 progress(0, 0, f"waiting for another build{what and ' of ' + what}")
             time.sleep(0.03)
+        turn.release(force=True)
         yield
     finally:
         # Also where an interrupt came between having it and knowing so: a notebook keeps the
         # last traceback, and with that the lock.
+        turn.release(force=True)
         lock.release(force=True)
+
+
+def is_wanted(path: Path) -> bool:
+    """Whether a build, of this process or another, waits for the lock file ``path``."""
+    from filelock import FileLock, Timeout
+
+    turn = FileLock(str(_turn_of(path)), thread_local=False, is_singleton=False)
+    with trouble(), contextlib.suppress(Timeout):
+        turn.acquire(timeout=0)
+        turn.release(force=True)
+        return False
+    return True
+
+
+def _turn_of(path: Path) -> Path:
+    """What the next build holds while it waits for ``path``; gone with its process."""
+    return path.with_name(f"{path.name}.turn")
 
 
 def clean(parent: Path) -> None:

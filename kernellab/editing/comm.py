@@ -35,6 +35,8 @@ TARGET: Final = "kernellab.editor"
 #: Longest name of a cell, and most cells and questions that wait at once.
 _LONGEST_NAME: Final = 200
 _MOST_WAITING: Final = 100
+#: Seconds that the compiler may work for messages while a cell is written.
+_PATIENCE: Final = 20.0
 _BIGGEST: Final = 2**53
 
 Answer = dict[str, Any]
@@ -125,9 +127,10 @@ class EditorComm:
             return []
         lines = text.replace("\r\n", "\n").split("\n")
         try:
-            found = self._editor.check(cell, download=False, cancel=cancel)
+            found = self._editor.check(cell, download=False, cancel=cancel, patience=_PATIENCE)
         except KernelLabError:
-            # No compiler, or a crate that is not downloaded: rust-analyzer finds less, but some.
+            # No compiler, a crate that is not downloaded, a constant that takes it minutes:
+            # rust-analyzer finds less, but some.
             return self._quick(cell)
         return messages.from_compiler(found, cell, lines)
 

@@ -192,8 +192,12 @@ class Editor:
         download: bool = True,
         progress: Callable[[int, int, str], None] | None = None,
         cancel: threading.Event | None = None,
+        patience: float | None = None,
     ) -> list[Diagnostic]:
-        """What the compiler says of the cell's driver; the errors of :func:`sources.check_text`."""
+        """What the compiler says of the cell's driver.
+
+        Arguments and errors are those of :func:`sources.check_text`.
+        """
         from ..sources import check_text
 
         self.saw(cell)
@@ -209,6 +213,7 @@ class Editor:
             download=download,
             progress=progress,
             cancel=cancel,
+            patience=patience,
         )
 
     def saw(self, cell: RustCell) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kernellab.build import BuildResult, Toolchain, build, workspace
+from kernellab.build import BuildResult, Toolchain, build, check, workspace
 from kernellab.crate import Crate
 from kernellab.errors import BuildError
 
@@ -32,6 +32,12 @@ SLOW = HELLO + "\n".join(
     for n in range(1500)
 )
 
+
+#: A constant that takes the compiler hours.
+ENDLESS = HELLO + (
+    "const fn f(n: u64) -> u64 { let mut i = 0; while i < n { i += 1; } i }\n"
+    "#[allow(long_running_const_eval)] pub const X: u64 = f(u64::MAX);\n"
+)
 
 SCRIPT = f"""
 import sys
@@ -70,6 +76,10 @@ def compilers(cache: Path) -> list[int]:
         except psutil.Error:
             continue
     return found
+
+
+def rustc_works(cache: Path) -> bool:
+    return any("rustc" in psutil.Process(p).name() for p in compilers(cache))
 
 
 @pytest.fixture
@@ -156,13 +166,47 @@ def test_who_waits_can_give_up(cache: Path, toolchain: Toolchain, crate_of: Crat
         assert time.monotonic() - begin < 1.3
 
 
+# -- checks in the background -----------------------------------------------------------------
+
+
+def test_a_check_in_the_background_lets_a_build_go_first(cache: Path, crate_of: Crates) -> None:
+    """Of this notebook or another; afterwards it begins again."""
+    cancel = threading.Event()
+    ended: list[str] = []
+
+    def background() -> None:
+        try:
+            check(crate_of(ENDLESS), cancel=cancel, patience=3600)
+        except BuildError as error:
+            ended.append(str(error))
+
+    thread = threading.Thread(target=background)
+    thread.start()
+    try:
+        for n in range(2):
+            wait_for(lambda: rustc_works(cache))
+            out, err = start(HELLO.replace("the kernel", f"first {n}")).communicate(timeout=60)
+            assert out.endswith("False\n"), err
+        wait_for(lambda: rustc_works(cache))
+        assert not ended
+    finally:
+        cancel.set()
+        thread.join(20)
+    assert ended == ["the check of hello was stopped"]
+
+
+def test_a_check_in_the_background_is_given_up(cache: Path, crate_of: Crates) -> None:
+    with pytest.raises(BuildError, match="the check of hello was stopped"):
+        check(crate_of(ENDLESS), patience=1)
+
+
 # -- stopped ----------------------------------------------------------------------------------
 
 
 def test_the_stop_button(cache: Path) -> None:
     """KeyboardInterrupt in mid-build: back within a second, and no process is left."""
     process = start(SLOW)
-    wait_for(lambda: any("rustc" in psutil.Process(p).name() for p in compilers(cache)))
+    wait_for(lambda: rustc_works(cache))
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _out, err = process.communicate(timeout=20)
@@ -176,7 +220,7 @@ def test_cancel_in_mid_build(cache: Path, crate_of: Crates) -> None:
     took: list[float] = []
 
     def stop() -> None:
-        wait_for(lambda: any("rustc" in psutil.Process(p).name() for p in compilers(cache)))
+        wait_for(lambda: rustc_works(cache))
         took.append(time.monotonic())
         cancel.set()
 
