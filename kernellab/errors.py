@@ -31,6 +31,12 @@ class ToolchainError(KernelLabError):
     exit_code = 1
 
 
+class SigningError(KernelLabError):
+    """The user's key for test signing cannot be made or used; the message says what to do."""
+
+    exit_code = 1
+
+
 class BuildError(KernelLabError):
     """The cell does not compile or link.
 

@@ -20,6 +20,7 @@ WANTED = {
     "x86_64-w64-mingw32-gcc": "gcc-mingw-w64-x86-64",
     "clang-19": "clang-19",
     "rust-analyzer": "rust-web-analyzer",
+    "osslsigncode": "osslsigncode",
 }
 
 
