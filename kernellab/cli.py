@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
+from . import __version__, machines
 from .cell.options import BUILD, RUN, TEST, add_options
 from .errors import BuildError, KernelLabError, LoadError, UsageError
 
@@ -48,6 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _adder(commands: Any) -> machines.Add:
+    """What adds a command to a list of them: its help is its function's docstring."""
+
+    def add(name: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        text = (function.__doc__ or "").strip()
+        sub: argparse.ArgumentParser = commands.add_parser(
+            name, help=text.splitlines()[0].rstrip("."), description=text, allow_abbrev=False
+        )
+        sub.set_defaults(command=function)
+        return sub
+
+    return add
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kernellab",
@@ -57,15 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"kernellab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-        text = (function.__doc__ or "").strip()
-        sub = commands.add_parser(
-            name, help=text.splitlines()[0].rstrip("."), description=text, allow_abbrev=False
-        )
-        sub.set_defaults(command=function)
-        return sub
-
+    add = _adder(commands)
     setup = add("setup", _setup)
     setup.add_argument("--quiet", action="store_true", help="say nothing when all is there")
     setup.add_argument(
@@ -107,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
         help="make an assignment of the lesson in the nbgrader course in DIR",
     )
     course.add_argument("--forget", action="store_true", help="forget what was solved")
-    add("targets", _targets)
+    add("targets", machines.list_targets)
+    target = commands.add_parser("target", help="Windows machines as targets: add, check, prepare")
+    machines.add_commands(_adder(target.add_subparsers(required=True, metavar="COMMAND")))
     exports = add("exports", _exports)
     exports.add_argument(
         "what",
@@ -161,16 +169,6 @@ def _doctor(given: argparse.Namespace) -> int:
         if not check.ok and check.mend:
             print("\n".join(f"           {line}" for line in check.mend.splitlines()))
     return 0 if all(check.ok for check in checks) else 1
-
-
-def _targets(given: argparse.Namespace) -> int:
-    """List the configured targets and their state."""
-    from .target import registry
-
-    for name in registry.names():
-        kind = registry.get(name)
-        print(f"{name:8}  {kind.state():8}  {kind.summary}")
-    return 0
 
 
 def _exports(given: argparse.Namespace) -> int:

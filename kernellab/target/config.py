@@ -138,7 +138,9 @@ def _machine(path: Path, lines: _Lines, name: str, table: Any) -> Machine:
         raise wrong("", f"a target's name is letters, digits, - and _, and none of {taken}")
     for key, value in table.items():
         if key.lower() in _SECRET:
-            raise wrong(key, "passwords do not belong in this file: see `kernellab target add`")
+            raise wrong(
+                key, "passwords do not belong in this file: see `kernellab target password`"
+            )
         kinds = _KEYS.get(key)
         if kinds is None:
             raise wrong(key, f"unknown key {key!r}; there are: {', '.join(_KEYS)}")

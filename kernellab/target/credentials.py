@@ -57,7 +57,7 @@ def password(machine: Machine) -> Secret:
         return typed
     raise CredentialsError(
         f"there is no password for {machine.user} on {machine.host}: "
-        f"`kernellab target add {machine.name} --password` keeps one in the system's keyring, "
+        f"`kernellab target password {machine.name}` keeps one in the system's keyring, "
         f"or set {variable(machine)}"
     )
 

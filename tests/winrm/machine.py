@@ -29,9 +29,15 @@ FRESH: Final[dict[str, Any]] = {
             "free_bytes": 30 << 30,
             "powershell": "5.1",
         },
-        **{"boot_time": "2026-01-01T00:00:00Z", "clock_seconds_off": 0.0},
+        **{"boot_time": "2026-01-01T00:00:00Z", "clock_off": 0.0},
+        **{"start_options": " NOEXECUTE=OPTIN", "memory_integrity_runs": False},
     },
-    "registry": {},
+    "registry": {
+        r"HKLM:\SYSTEM\CurrentControlSet\Control\CrashControl|CrashDumpEnabled": ["DWord", 7],
+        r"HKLM:\SYSTEM\CurrentControlSet\Control\CrashControl|AutoReboot": ["DWord", 1],
+        r"HKLM:\SYSTEM\CurrentControlSet\Control\DeviceGuard\Scenarios"
+        r"\HypervisorEnforcedCodeIntegrity|Enabled": ["DWord", 1],
+    },
     "bcd": {},
     "wsman": {
         r"Shell\MaxMemoryPerShellMB": "512",

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import hashlib
 import json
 import re
+import shutil
 import sys
 from pathlib import Path, PureWindowsPath
 from typing import Any, NoReturn
@@ -108,14 +110,23 @@ def read(machine: Machine, asked: dict[str, Any], data: list[bytes]) -> dict[str
     for item in asked["items"]:
         place, name = _kept(machine, item)
         value = place.get(name)
-        values.append(value[1] if item["kind"] == "registry" and value else value)
-    return {"facts": {**machine.state["facts"], "boots": machine.state["boots"]}, "values": values}
+        if item["kind"] == "registry" and value:
+            value = value[1]
+        elif item["kind"] == "certificate" and value:
+            value = "present"
+        values.append(value)
+    facts = dict(machine.state["facts"])
+    facts["clock"] = (dt.datetime.now(dt.UTC) + dt.timedelta(0, facts.pop("clock_off"))).isoformat()
+    return {"facts": facts, "values": values}
 
 
 def write(machine: Machine, asked: dict[str, Any], data: list[bytes]) -> dict[str, Any]:
     if not machine.state["facts"]["administrator"]:
         raise RuntimeError("Requested registry access is not allowed.")
     for item in asked["items"]:
+        if item["kind"] == "folder":
+            shutil.rmtree(machine.path(r"C:\ProgramData\kernellab"), ignore_errors=True)
+            continue
         place, name = _kept(machine, item)
         if item["value"] is None:
             place.pop(name, None)
@@ -134,6 +145,8 @@ def write(machine: Machine, asked: dict[str, Any], data: list[bytes]) -> dict[st
 
 def restart(machine: Machine, asked: dict[str, Any], data: list[bytes]) -> dict[str, Any]:
     machine.state["boots"] += 1
+    on = machine.state["bcd"].get("testsigning") == "on"
+    machine.state["facts"]["start_options"] = " NOEXECUTE=OPTIN" + "  TESTSIGNING" * on
     return {"restarting": True}
 
 

@@ -2,6 +2,7 @@
 # what is asked of it (JSON), and data. Answers with one line: base64 of JSON.
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
+$WarningPreference = 'SilentlyContinue'
 $lines = @($input)
 $utf8 = New-Object System.Text.UTF8Encoding $false
 try {
