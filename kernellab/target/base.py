@@ -59,8 +59,6 @@ class TargetKind(ABC):
     name: str
     #: One line for ``kernellab targets`` and tab completion.
     summary: str
-    #: Whether :meth:`start` has to be given ``agent``: the path of the built guest agent.
-    needs_agent: ClassVar[bool] = False
     #: Options of ``connect()`` that the endpoint itself takes, with each ``reboot``.
     settings: ClassVar[frozenset[str]] = frozenset()
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Final
 
-from ...errors import CredentialsError, NotALabMachine, TargetLost, TargetRefused
+from ...errors import CredentialsError, NotALabMachine, TargetLost, TargetRefused, UsageError
 from ..base import Endpoint, TargetKind
 from ..config import Machine
 from ..credentials import Secret, forget_typed, password
@@ -24,7 +24,7 @@ _FIRST_ANSWER: Final = 30.0
 class WinRM(TargetKind):
     """A Windows machine reached over WinRM, as ``kernellab.toml`` names it."""
 
-    needs_agent = True
+    wants_agent = True
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -32,10 +32,15 @@ class WinRM(TargetKind):
         self.summary = f"Windows on {machine.host}, over WinRM ({machine.place})"
 
     def start(self, **options: Any) -> Endpoint:
-        """Start the agent, which is put there first where it, or this one of it, is not yet."""
+        """Start the agent, which is put there first where it, or this one of it, is not yet.
+
+        ``agent`` is the path of its program, or ``program`` that of another one to run instead.
+        """
         agent = options.pop("agent", None)
+        options.pop("folder", None)  # the cache, which nothing here needs
+        agent = options.pop("program", None) or agent
         if options:
-            raise TargetLost(f"{self.name} does not take {', '.join(options)}")
+            raise UsageError(f"{self.name} does not take {', '.join(options)}")
         if not isinstance(agent, str | Path):
             raise TargetLost("there is no guest agent to put on the machine")
         require_lab(self.machine)
