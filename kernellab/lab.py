@@ -23,10 +23,10 @@ from typing import Any, Final, Self
 from . import protocol
 from .build.symbols import Symbols, symbolize
 from .crate import validate_name
+from .deploy import image_for
 from .driver import DeviceHandle, Driver
 from .errors import (
     KernelLabError,
-    LoadError,
     TargetLost,
     TargetStopped,
     TargetTimeout,
@@ -163,10 +163,7 @@ class Target(Hardware, System, Traces):
                 raise
 
     def _load(self, driver: Driver, timeout: float, budget: int | None) -> None:
-        try:
-            data = driver.image.read_bytes()
-        except OSError as error:
-            raise LoadError(f"cannot read {driver.image.name}: {error.strerror}") from error
+        data = image_for(self._kind, driver.image)
         file = f"{driver.name}.sys"
         for offset in range(0, max(len(data), 1), protocol.PUT_CHUNK):
             chunk = data[offset : offset + protocol.PUT_CHUNK]

@@ -62,6 +62,9 @@ class TargetKind(ABC):
     #: Options of ``connect()`` that the endpoint itself takes, with each ``reboot``.
     settings: ClassVar[frozenset[str]] = frozenset()
 
+    #: Whether it loads only drivers that are signed with the user's test certificate.
+    wants_signature: ClassVar[bool] = False
+
     @abstractmethod
     def start(self, **options: Any) -> Endpoint:
         """Start an endpoint. Raises TargetLost with what to do when it cannot."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 import traceback
@@ -115,6 +116,41 @@ def test_where_cmd_is_between_a_missing_agent_is_noticed_too(
     vm(serve())
     with connect(agent) as lab:
         assert lab.load(hello).running
+
+
+def test_what_is_loaded_there_is_signed_with_the_users_certificate(
+    serve: Serve, vm: Any, agent: Path, hello: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cryptography.hazmat.primitives.serialization import pkcs7
+
+    from kernellab import protocol
+    from kernellab.build import signing
+
+    monkeypatch.setattr(signing, "folder", lambda: tmp_path / "signing")
+    seen = tmp_path / "requests"
+    tee = (
+        f"import io\nlog = open({str(seen)!r}, 'wb', 0)\nreal = sys.stdin.buffer\n"
+        "class Tee(io.RawIOBase):\n"
+        "    def readable(self): return True\n"
+        "    def readinto(self, b):\n"
+        "        d = real.read1(len(b)); log.write(d); b[:len(d)] = d; return len(d)\n"
+        "sys.stdin = io.TextIOWrapper(io.BufferedReader(Tee()))\n"
+    )
+    agent.write_text(AGENT.replace("runpy.run", tee + "runpy.run"))
+    vm(serve())
+    with connect(agent) as lab:
+        assert lab.load(hello).running
+    lines = [protocol.decode_line(line) for line in seen.read_bytes().splitlines()]
+    puts = [protocol_bytes(line) for line in lines if line["command"] == "put"]
+    image = b"".join(puts)
+    assert image == signing.sign(hello.read_bytes(), signing.identity())
+    at = image.index(b"\x00\x02\x02\x00\x30\x82", len(hello.read_bytes())) + 4
+    (certificate,) = pkcs7.load_der_pkcs7_certificates(image[at:].rstrip(b"\0"))
+    assert certificate == signing.identity().certificate
+
+
+def protocol_bytes(request: dict[str, Any]) -> bytes:
+    return base64.b64decode(request["data"])
 
 
 def test_many_lines_come_complete(

@@ -25,6 +25,7 @@ class WinRM(TargetKind):
     """A Windows machine reached over WinRM, as ``kernellab.toml`` names it."""
 
     wants_agent = True
+    wants_signature = True
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
