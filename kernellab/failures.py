@@ -56,6 +56,23 @@ def typed_error(target: Target, failure: Failure) -> KernelLabError:
     return TargetLost(f"the target failed inside: {message}")
 
 
+def lost_error(target: Target, lost: TargetLost | TargetTimeout) -> KernelLabError:
+    """The error for an endpoint that has gone or hangs: the machine's bug check, if it was that."""
+    loaded = [name for name, driver in target.drivers.items() if driver.loaded]
+    loaded += [name for name, each in target.drivers.items() if each.state == "loading"]
+    event = target._endpoint.post_mortem(loaded)
+    if event is not None:
+        target._take([event])
+        return _bugcheck_error(target, event.message)
+    if isinstance(lost, TargetTimeout):
+        # The endpoint itself hangs: nothing more will come from it.
+        target._stop("the target hung")
+        target._endpoint.stop(grace=0.1)
+        return lost
+    target._stop("the target was lost")
+    return target._endpoint.explain(lost)
+
+
 def _tell_driver(target: Target, error: TargetTimeout) -> None:
     """Driver code was stopped. The driver that it was of tells so, whoever had called it."""
     names = [frame.module.removesuffix(".sys") for frame in error.frames]

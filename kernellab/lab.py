@@ -32,7 +32,7 @@ from .errors import (
     TargetTimeout,
     UsageError,
 )
-from .failures import typed_error
+from .failures import lost_error, typed_error
 from .hardware import Hardware
 from .prints import Events, Prints
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
@@ -365,14 +365,8 @@ class Target(Hardware, System, Traces):
                     pending.forget()
         except RequestFailed as failed:
             raise typed_error(self, failed.failure) from None
-        except TargetTimeout:
-            # The endpoint itself hangs: nothing more will come from it.
-            self._stop("the target hung")
-            self._endpoint.stop(grace=0.1)
-            raise
-        except TargetLost as lost:
-            self._stop("the target was lost")
-            raise self._endpoint.explain(lost) from None
+        except (TargetLost, TargetTimeout) as lost:
+            raise lost_error(self, lost) from None
 
     def _interrupt(self, pending: Pending | None) -> None:
         """Stop driver code that runs; end the endpoint when it does not react."""

@@ -7,11 +7,12 @@ point in the group ``kernellab.targets`` whose value is a :class:`TargetKind` su
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
 
 from ..errors import KernelLabError, TargetLost
+from ..protocol import BugcheckEvent
 
 
 class Endpoint(ABC):
@@ -35,6 +36,13 @@ class Endpoint(ABC):
 
     def cause(self) -> KernelLabError | None:
         """Why it was lost, where that has an error of its own."""
+        return None
+
+    def post_mortem(self, drivers: Collection[str]) -> BugcheckEvent | None:
+        """The bug check that ended it, where the machine left word of one; may wait for that.
+
+        ``drivers`` are the names of those that were loaded. Never raises.
+        """
         return None
 
     def explain(self, lost: TargetLost) -> KernelLabError:

@@ -150,7 +150,16 @@ def restart(machine: Machine, asked: dict[str, Any], data: list[bytes]) -> dict[
     return {"restarting": True}
 
 
-MEANINGS = {"put": put, "read": read, "write": write, "restart": restart}
+def dump(machine: Machine, asked: dict[str, Any], data: list[bytes]) -> dict[str, Any]:
+    folder = machine.path(r"C:\Windows\Minidump")
+    files = sorted(folder.glob("*.dmp"), key=lambda p: p.stat().st_mtime)
+    if not files or dt.datetime.now().timestamp() - files[-1].stat().st_mtime > asked["seconds"]:
+        return {"uptime": 0.0, "name": "", "data": ""}
+    content = base64.b64encode(files[-1].read_bytes()).decode()
+    return {"uptime": 0.0, "name": files[-1].name, "data": content}
+
+
+MEANINGS = {"dump": dump, "put": put, "read": read, "write": write, "restart": restart}
 
 if __name__ == "__main__":
     main()

@@ -108,12 +108,21 @@ class WinRMServer:
             except OSError:
                 pass
 
-    def reboot(self) -> None:
-        """The machine goes down, with its shells, and comes up again."""
+    def reboot(self, dump: bytes = b"", after: float = 0.0) -> None:
+        """The machine goes down, with its shells, and comes up again, with what it left of a bug
+        check; ``after`` is how many seconds later.
+        """
         self.lose_network()
         self.shells.end_all()
+        if dump:
+            folder = self.machine.drive / "Windows" / "Minidump"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{self.machine.state['boots']:03}.dmp").write_bytes(dump)
         self.machine.boot()
-        self.restore_network()
+        if after:
+            threading.Timer(after, self.restore_network).start()
+        else:
+            self.restore_network()
 
     def close(self) -> None:
         self.shells.end_all()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import struct
 import threading
 import time
 import traceback
@@ -15,6 +17,7 @@ import pytest
 import kernellab
 from kernellab.build import BuildResult
 from kernellab.errors import (
+    Bugcheck,
     CertificateError,
     CredentialsError,
     KernelLabError,
@@ -391,3 +394,43 @@ def test_options_that_it_does_not_have(serve: Serve, vm: Any, agent: Path) -> No
     vm(serve())
     with pytest.raises(UsageError, match="seed"):
         kernellab.connect("my-vm", program=agent, seed=1)
+
+
+@pytest.mark.parametrize("after", [0.0, 1.5])
+def test_a_bug_check_is_told_once_the_machine_is_back(
+    after: float, serve: Serve, vm: Any, agent: Path, hello: Path, fast: None
+) -> None:
+    from tests.target.test_minidump import BASE, triage
+
+    header = bytearray(b"PAGEDU64".ljust(0x2000, b"\0"))
+    struct.pack_into("<I", header, 0x30, 0x8664)
+    struct.pack_into("<I4x4Q", header, 0x38, 0xD1, 8, 2, 1, BASE + 0x1000)
+    dump = triage(bytes(header), [BASE + 0x1010], [("hello.sys", BASE, 0x9000)])
+    server = serve()
+    vm(server)
+    with connect(agent) as lab:
+        driver = lab.load(hello)
+        events: list[Any] = []
+        lab.subscribe(events.extend)
+        server.reboot(dump, after)
+        with pytest.raises(Bugcheck, match="DRIVER_IRQL_NOT_LESS_OR_EQUAL") as caught:
+            lab.status()
+        assert caught.value.parameters == (8, 2, 1, BASE + 0x1000)
+        assert driver.state == "bug check"
+        assert [event.kind for event in events] == ["bugcheck"]
+        assert next(f.rva for f in events[0].frames if f.rva) == 0x1000
+        assert lab.load(hello).running
+        assert lab.bugcheck is None
+
+
+def test_an_old_dump_is_not_told_again(serve: Serve, vm: Any, agent: Path, fast: None) -> None:
+    server = serve()
+    vm(server)
+    folder = server.machine.drive / "Windows" / "Minidump"
+    folder.mkdir()
+    (folder / "001.dmp").write_bytes(b"PAGEDU64")
+    os.utime(folder / "001.dmp", (1e9, 1e9))
+    with connect(agent) as lab:
+        server.reboot()
+        with pytest.raises(TargetLost, match="has ended the session"):
+            lab.status()

@@ -9,21 +9,25 @@ protocol's events. When this Python is killed, the shell is idle, and the machin
 from __future__ import annotations
 
 import atexit
+import base64
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from winrm.protocol import Protocol
 
 from ... import protocol
 from ...errors import KernelLabError, TargetLost, TargetRefused, TargetTimeout
+from ...protocol import BugcheckEvent
+from .. import minidump
 from ..base import Endpoint
 from ..config import Machine
 from ..credentials import Secret
 from ..repeats import again
+from . import scripts
 from .channel import ABORTED, SHELL_NOT_FOUND, Channel, NothingYet, Unreachable
 
 T = TypeVar("T")
@@ -64,6 +68,8 @@ class WinRMEndpoint(Endpoint):
         self._sender = make(machine, secret)
         self._send_lock = threading.Lock()
         self._repeats = False
+        self._born = time.monotonic()
+        self._away = False  # whether the last request found nobody
         idle = max(IDLE, int(machine.patience) + 60)
         self._shell = self._sender.call(
             lambda p: p.open_shell(codepage=65001, idle_timeout=f"PT{idle}S")
@@ -122,6 +128,34 @@ class WinRMEndpoint(Endpoint):
         except (protocol.ProtocolError, TypeError):
             pass  # the session will find that it does not speak the protocol
         return bool(line)
+
+    def post_mortem(self, drivers: Collection[str]) -> BugcheckEvent | None:
+        """Where the machine went away: wait until it is back, and ask for the dump it left."""
+        if self._exit_code is not None or not (self._away or self._gone()):
+            return None
+        end = time.monotonic() + self.machine.patience
+        while True:
+            left = max(0.0, end - time.monotonic())
+            try:
+                answer = scripts.run(
+                    self.machine,
+                    self._secret,
+                    "dump",
+                    {"seconds": time.monotonic() - self._born},
+                    timeout=left + 10,
+                )
+                data = base64.b64decode(str(answer.get("data", "")))
+                return minidump.parse(data).event(drivers) if data else None
+            except (minidump.DumpError, ValueError):
+                return None
+            except KernelLabError as error:
+                down = isinstance(error, Unreachable) or getattr(error, "status", 0) == 503
+                if not down or not left:
+                    return None
+                self._stopping.wait(1.0)
+
+    def _gone(self) -> bool:
+        return isinstance(self._ended, Unreachable | _ShellGoneError)
 
     def stop(self, grace: float = 0.5) -> None:
         if self._stopping.is_set():
@@ -227,8 +261,11 @@ class WinRMEndpoint(Endpoint):
             if self._ended is not None:
                 raise OSError(str(self._ended))
             try:
-                return channel.call(function)
+                result = channel.call(function)
+                self._away = False
+                return result
             except Unreachable as lost:
+                self._away = True
                 over = time.monotonic() >= end
                 if not over and retry(lost):
                     self._stopping.wait(pause)
@@ -243,7 +280,7 @@ class WinRMEndpoint(Endpoint):
             except TargetRefused as refused:
                 why = refused
                 if refused.fault in (SHELL_NOT_FOUND, ABORTED):
-                    why = TargetLost(
+                    why = _ShellGoneError(
                         f"{self.machine.host} has ended the session: it restarted, or the shell "
                         "was idle too long or has lived its eight hours"
                     )
@@ -251,6 +288,10 @@ class WinRMEndpoint(Endpoint):
                 why = error
             self._end(why)
             raise OSError(str(why))
+
+
+class _ShellGoneError(TargetLost):
+    """The machine ended the session."""
 
 
 class _Inbox:
