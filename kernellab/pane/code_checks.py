@@ -39,7 +39,9 @@ VERIFIER: Final[Mapping[int, Kind]] = {
     0x11: kind("paged pool freed above APC_LEVEL", IRQL, POOL_TYPE, "address freed"),
     0x12: kind("nonpaged pool freed above DISPATCH_LEVEL", IRQL, POOL_TYPE, "address freed"),
     **dict.fromkeys((0x13, 0x14), kind("freed already", _NO, "pool header", "its contents")),
+    0x15: kind("freed memory holds an active timer", "the timer", POOL_TYPE, "address freed"),
     0x16: kind("freed at a wrong address", _NO, "address freed"),
+    0x17: kind("freed memory holds an ERESOURCE", "the resource", POOL_TYPE, "address freed"),
     0x30: kind("KeRaiseIrql to a lower level, or to none", IRQL, "IRQL asked for"),
     0x31: kind(
         "KeLowerIrql to a higher level, or to none", IRQL, "IRQL asked for", "1 within a DPC"

@@ -89,6 +89,11 @@ def test_the_kind_says_what_the_others_are() -> None:
         "current IRQL",
         "IRQL asked for",
     )
+    assert meanings("0xC4", ("0x15", "0x1000", "0x0", "0x2000"))[:2] == (
+        "freed memory holds an active timer",
+        "the timer",
+    )
+    assert meanings("0xC4", ("0x17", "0x1000", "0x0", "0x2000"))[1] == "the resource"
     assert meanings("0xC4", ("0xeeee", "0x0", "0x0", "0x0"))[0] == "which check"
     assert meanings("0xC4", ("what?",)) == ("which check",)
     assert meanings("0xC1", ("0x1",)) == ("address freed, or the IRQL",)

@@ -58,8 +58,9 @@ class Pane {
     this.timings = element("span", { class: "timings" });
     this.unload = this.action("unload", "Unload");
     this.reload = this.action("reload", "Reload");
+    const actions = element("span", { class: "actions" }, this.unload, this.reload);
     const head = element("div", { class: "head" }, this.badge, this.title, this.timings,
-      this.unload, this.reload, this.detail);
+      actions, this.detail);
     this.panelBox = new Panels(this);
     this.progress = new ProgressRow(() => this.press({ type: "cancel" }));
     this.log = new LogView({
