@@ -12,6 +12,7 @@ import platform
 import sys
 
 from .browser import browser_rows
+from .cython_cells import cython_rows
 from .editing import editing_rows
 from .harness import Row
 from .kernel import kernel_rows
@@ -22,6 +23,7 @@ from .sysroot import sysroot_rows
 
 GROUPS = {
     "notebook": notebook_rows,
+    "cython": cython_rows,
     "editing": editing_rows,
     "browser": browser_rows,
     "sim": simulator_rows,

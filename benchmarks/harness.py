@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.manager import KernelManager
@@ -66,11 +67,15 @@ class Row:
 
 
 @contextmanager
-def jupyter_kernel() -> Iterator[Any]:
-    """A fresh IPython kernel and its client."""
+def jupyter_kernel(python: Path | None = None) -> Iterator[Any]:
+    """A fresh IPython kernel and its client; of another ``python`` where one is given."""
     with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
         # Sockets in a folder of its own; jupyter_client's default is the current one.
         manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/socket")
+        if python is not None:
+            spec = manager.kernel_spec
+            assert spec is not None
+            spec.argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         manager.start_kernel()
         client = manager.client()
         client.start_channels()

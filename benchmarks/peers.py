@@ -12,6 +12,8 @@ from platformdirs import user_cache_path
 #: The requirement and, for each measurement, a script that prints seconds.
 SPEAKEASY = "speakeasy-emulator==2.0.0b9"
 
+CYTHON = ("cython==3.3.1", "ipykernel", "setuptools")
+
 #: Loads the driver in argv[1], runs its DriverEntry, prints how long that took.
 SPEAKEASY_RUN = """
 import sys, time
@@ -35,15 +37,18 @@ class PeerMissing(Exception):
     """The peer cannot be had here; the message says why."""
 
 
-def python_with(requirement: str) -> Path:
-    """A Python that has ``requirement``, in a folder of the user's cache; made when first asked."""
+def python_with(requirement: str, *further: str) -> Path:
+    """A Python that has ``requirement``, in a folder of the user's cache; made when first asked.
+
+    ``further`` are requirements as well. Raises PeerMissing.
+    """
     name = requirement.partition("=")[0]
     folder = user_cache_path("kernellab") / "benchmark-peers" / name
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     done = folder / "done"
     if not done.exists():
         venv.create(folder, with_pip=True, clear=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", requirement]
+        command = [str(python), "-m", "pip", "install", "--quiet", requirement, *further]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             lines = result.stderr.strip().splitlines() or ["pip failed"]
