@@ -136,6 +136,10 @@ class TargetRefused(TargetLost):
         self.fault = fault
 
 
+class PowerError(TargetLost):
+    """A virtual machine could not be started, stopped or taken to a snapshot."""
+
+
 class NotALabMachine(KernelLabError):
     """A machine that nobody has marked as a lab target; kernellab does not touch it."""
 

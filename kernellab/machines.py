@@ -63,6 +63,16 @@ def add_commands(add: Add) -> None:
     )
     prepare.add_argument("--yes", action="store_true", help="do not ask before changing anything")
     prepare.add_argument("--restart", action="store_true", help="restart the machine afterwards")
+    power = add("power", _power)
+    power.add_argument("name", metavar="NAME", help=name)
+    power.add_argument(
+        "what",
+        choices=["state", "on", "off", "reset", "snapshot", "revert"],
+        help="what to do with the virtual machine",
+    )
+    power.add_argument(
+        "snapshot", metavar="SNAPSHOT", nargs="?", default="kernellab", help="(kernellab)"
+    )
     password = add("password", _password)
     password.add_argument("name", metavar="NAME", help=name)
     password.add_argument("--forget", action="store_true", help="remove it from the keyring")
@@ -211,6 +221,22 @@ def _agreed(question: str) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to be asked: --yes says yes")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _power(given: argparse.Namespace) -> int:
+    """Switch a virtual machine on or off, reset it, make a snapshot, go back to one."""
+    from .target.winrm.target import power_of
+
+    vm = power_of(_machine(given.name))
+    if given.what == "state":
+        print(vm.state(), vm.address())
+        return OK
+    if given.what in ("snapshot", "revert"):
+        getattr(vm, given.what)(given.snapshot)
+    else:
+        {"on": vm.start, "off": vm.stop, "reset": vm.reset}[given.what]()
+    print(f"{given.name}: {vm.state()}")
+    return OK
 
 
 _ENTER: Final = "Password of {} on {} (goes into the system's keyring): "

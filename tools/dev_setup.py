@@ -21,6 +21,8 @@ WANTED = {
     "clang-19": "clang-19",
     "rust-analyzer": "rust-web-analyzer",
     "osslsigncode": "osslsigncode",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
 }
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +56,10 @@ class Machine:
     plain_text: str = ""
     #: Seconds that a lost network or a reboot may take before the target counts as lost.
     patience: float = 90.0
+    #: How a virtual machine is switched on and off: see :mod:`.power.base`.
+    power: Mapping[str, Any] | None = None
+    #: Where the file is; its paths are relative to that.
+    folder: Path = Path()
     #: Where it is written, for messages: ``kernellab.toml:3``.
     place: str = ""
 
@@ -68,9 +72,11 @@ class Machine:
 _KEYS: Final[Mapping[str, tuple[type, ...]]] = {
     **{"host": (str,), "user": (str,), "scheme": (str,), "port": (int,), "auth": (str,)},
     **{"certificate": (str,), "lab-machine": (bool,), "plain-text": (str,)},
-    "patience": (int, float),
+    **{"patience": (int, float), "power": (dict,)},
 }
-_WORDS: Final = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
+_WORDS: Final = {str: "text", int: "a whole number", bool: "true or false", float: "a number"} | {
+    dict: "a table"
+}
 _SECRET: Final = frozenset({"password", "passwd", "pass", "secret", "token"})
 
 
@@ -171,6 +177,8 @@ def _machine(path: Path, lines: _Lines, name: str, table: Any) -> Machine:
             'https, or auth = "ntlm", which encrypts what it sends; or say '
             f'plain-text = "{PLAIN_TEXT}"',
         )
+    if "power" in table:
+        _check_power(path, table["power"], wrong)
     certificate = path.parent / table["certificate"] if "certificate" in table else None
     if certificate is not None and not certificate.is_file():
         raise wrong("certificate", f"there is no {certificate}")
@@ -188,8 +196,26 @@ def _machine(path: Path, lines: _Lines, name: str, table: Any) -> Machine:
         lab_machine=table.get("lab-machine", False),
         plain_text=said,
         patience=patience,
+        power=table.get("power"),
+        folder=path.parent,
         place=f"{path.name}:{lines.of('targets', name)}",
     )
+
+
+def _check_power(
+    path: Path, table: Mapping[str, Any], wrong: Callable[[str, str], ConfigError]
+) -> None:
+    from .power import base
+
+    if message := base.check(table):
+        raise wrong("power", message)
+    trusted = path == user_file() or os.environ.get(VARIABLE) == str(path)
+    if not trusted and (table["kind"] == "commands" or "command" in table):
+        raise wrong(
+            "power",
+            "programs to run are taken from your own file only, since a project's may be "
+            f"somebody else's: move this target to {user_file()}",
+        )
 
 
 def _mistake(path: Path, line: int, message: str) -> ConfigError:

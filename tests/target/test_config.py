@@ -92,6 +92,7 @@ def test_all_keys(tmp_path: Path) -> None:
         lab_machine=True,
         plain_text=PLAIN_TEXT,
         patience=5.0,
+        folder=tmp_path,
         place="kernellab.toml:1",
     )
 
@@ -111,6 +112,9 @@ def test_all_keys(tmp_path: Path) -> None:
         (GOOD + 'certificate = "none.pem"\n', 4, "there is no"),
         (GOOD + "patience = -1\n", 4, "patience has to be"),
         (GOOD + 'plain-text = "yes"\n', 4, "in these words"),
+        (GOOD + "power = 3\n", 4, "power has to be a table"),
+        (GOOD + '[targets.vm.power]\nkind = "magic"\n', 4, "kind of power"),
+        (GOOD + '[targets.vm.power]\nkind = "commands"\n', 4, "your own file only"),
         (GOOD + 'scheme = "http"\nauth = "basic"\n', 5, "anybody on the way can read it"),
         ('[targets.vm]\nuser = "x"\n', 1, "host is missing"),
         ('[targets.vm]\nhost = "x"\n', 1, "user is missing"),
@@ -143,6 +147,23 @@ def test_what_is_added_is_read_again_and_comments_stay(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="already"):
         config.add(path, first)
     assert [p.name for p in path.parent.iterdir()] == ["kernellab.toml"]
+
+
+def test_programs_are_run_from_ones_own_file_only(folders: Path) -> None:
+    text = GOOD + '[targets.vm.power]\nkind = "qemu"\nsocket = "x"\n'
+    project = folders / "project" / "kernellab.toml"
+    project.write_text(text)
+    assert config.machines()["vm"].power == {"kind": "qemu", "socket": "x"}
+    project.write_text(text + 'command = ["rm", "-rf", "/"]\n')
+    with pytest.raises(ConfigError, match="your own file only"):
+        config.machines()
+    project.unlink()
+    (folders / "user").mkdir()
+    (folders / "user" / "kernellab.toml").write_text(text + 'command = ["qemu"]\n')
+    assert config.machines()["vm"].power == {
+        **{"kind": "qemu", "socket": "x"},
+        "command": ["qemu"],
+    }
 
 
 # -- passwords ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import struct
+import sys
 import threading
 import time
 import traceback
@@ -22,6 +23,7 @@ from kernellab.errors import (
     CredentialsError,
     KernelLabError,
     NotALabMachine,
+    PowerError,
     TargetLost,
     TargetRefused,
     UsageError,
@@ -434,3 +436,24 @@ def test_an_old_dump_is_not_told_again(serve: Serve, vm: Any, agent: Path, fast:
         server.reboot()
         with pytest.raises(TargetLost, match="has ended the session"):
             lab.status()
+
+
+def test_fresh_goes_back_to_a_snapshot_before(
+    serve: Serve, vm: Any, agent: Path, hello: Path, tmp_path: Path, fast: None
+) -> None:
+    """The virtualizer's program here is one that notes what it was asked."""
+    asked = tmp_path / "asked"
+    note = f"import sys; open({str(asked)!r}, 'a').write(' '.join(sys.argv[1:]) + chr(10))"
+    server = serve()
+    vm(
+        server,
+        f"[targets.my-vm.power]\nkind = 'commands'\n"
+        f"revert = {[sys.executable, '-c', note, 'revert', '{snapshot}']!r}\n"
+        f"start = {[sys.executable, '-c', note, 'start']!r}\n",
+    )
+    server.answers.append((503, "text/plain", b""))  # as while Windows starts
+    with kernellab.connect("my-vm", program=agent, fresh=True) as lab:
+        assert lab.load(hello).running
+    assert asked.read_text() == "revert kernellab\nstart\n"
+    with pytest.raises(PowerError, match="no name"):
+        kernellab.connect("my-vm", program=agent, fresh="--all")

@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from ...errors import TargetRefused, TargetTimeout
+from ...errors import TargetLost, TargetRefused, TargetTimeout
 from ..config import Machine
 from ..credentials import Secret
-from .channel import Channel, NothingYet
+from .channel import Channel, NothingYet, Unreachable
 
 FOLDER: Final = Path(__file__).parent / "powershell"
 
@@ -71,6 +71,23 @@ def run(
             channel.call(lambda p: p.close_shell(shell, close_session=False))
     finally:
         channel.close()
+
+
+def wait(machine: Machine, secret: Secret, seconds: float) -> None:
+    """Wait until its WinRM answers, after a start or a snapshot. Raises what it said last."""
+    end = time.monotonic() + seconds
+    while True:
+        channel = Channel(machine, secret)
+        try:
+            channel.call(lambda p: p.close_shell(p.open_shell(), close_session=False))
+            return
+        except TargetLost as error:
+            starting = isinstance(error, Unreachable) or getattr(error, "status", 0) == 503
+            if not starting or time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+        finally:
+            channel.close()
 
 
 def _input(name: str, asked: dict[str, Any], data: bytes) -> bytes:

@@ -6,10 +6,18 @@ import hashlib
 from pathlib import Path
 from typing import Any, Final
 
-from ...errors import CredentialsError, NotALabMachine, TargetLost, TargetRefused, UsageError
+from ...errors import (
+    CredentialsError,
+    NotALabMachine,
+    PowerError,
+    TargetLost,
+    TargetRefused,
+    UsageError,
+)
 from ..base import Endpoint, TargetKind
 from ..config import Machine
 from ..credentials import Secret, forget_typed, password
+from ..power.base import SNAPSHOT, Power, power
 from . import scripts
 from .channel import NO_FILE
 from .endpoint import WinRMEndpoint
@@ -36,15 +44,19 @@ class WinRM(TargetKind):
         """Start the agent, which is put there first where it, or this one of it, is not yet.
 
         ``agent`` is the path of its program, or ``program`` that of another one to run instead.
+        ``fresh`` takes a virtual machine back to a snapshot before: True, or the snapshot's name.
         """
         agent = options.pop("agent", None)
         options.pop("folder", None)  # the cache, which nothing here needs
         agent = options.pop("program", None) or agent
+        fresh = options.pop("fresh", False)
         if options:
             raise UsageError(f"{self.name} does not take {', '.join(options)}")
         if not isinstance(agent, str | Path):
             raise TargetLost("there is no guest agent to put on the machine")
         require_lab(self.machine)
+        if fresh:
+            self._revert(SNAPSHOT if fresh is True else str(fresh))
         image = Path(agent).read_bytes()
         program = rf"{FOLDER}\agent-{hashlib.sha256(image).hexdigest()[:16]}.exe"
         secret = password(self.machine)
@@ -59,6 +71,12 @@ class WinRM(TargetKind):
         if endpoint is None:
             raise TargetLost(f"{program} was put on {self.machine.host} and does not start there")
         return endpoint
+
+    def _revert(self, snapshot: str) -> None:
+        vm = power_of(self.machine)
+        vm.revert(snapshot)
+        vm.start()
+        scripts.wait(self.machine, password(self.machine), self.machine.patience)
 
     def _started(self, secret: Secret, program: str) -> WinRMEndpoint | None:
         """The running agent, or None where there is no such file."""
@@ -82,6 +100,14 @@ class WinRM(TargetKind):
 
     def state(self) -> str:
         return "ready" if self.machine.lab_machine else "not a lab machine"
+
+
+def power_of(machine: Machine) -> Power:
+    """The machine's power switch. Raises PowerError where ``kernellab.toml`` names none."""
+    if machine.power is None:
+        raise PowerError(f"{machine.name} has no power table in {machine.place}")
+    require_lab(machine)
+    return power(machine.power, machine.folder)
 
 
 def require_lab(machine: Machine) -> None:

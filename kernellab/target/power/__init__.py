@@ -1,0 +1,1 @@
+"""A virtual machine's power switch and snapshots. See :mod:`.base`."""
