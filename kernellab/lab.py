@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
-from . import protocol
+from . import guest, ntdata, protocol
 from .build.symbols import Symbols, symbolize
 from .crate import validate_name
 from .deploy import image_for
@@ -30,6 +30,7 @@ from .errors import (
     TargetLost,
     TargetStopped,
     TargetTimeout,
+    Unsupported,
     UsageError,
 )
 from .failures import lost_error, typed_error
@@ -231,7 +232,7 @@ class Target(Hardware, System, Traces):
                     self._request("reboot", GRACE, **self._settings)
                 else:
                     self._restart()
-            except (TargetLost, TargetTimeout):
+            except (TargetLost, TargetTimeout, Unsupported):
                 self._restart()
             reason, self._stopped, self.bugcheck = self._stopped, "", None
             self.reboots += 1
@@ -298,7 +299,7 @@ class Target(Hardware, System, Traces):
     # -- inside -------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        endpoint = self._kind.start(**self._options)
+        endpoint = self._kind.start(**self._options, **guest.prepare(self._kind))
         session = Session(endpoint.reader, endpoint.writer, self._take)
         self._endpoint, self._session = endpoint, session
         try:
@@ -418,6 +419,10 @@ class Target(Hardware, System, Traces):
         return tuple(symbolize(frames, images))
 
     def _symbolized(self, event: Event) -> Event:
+        if isinstance(event, BugcheckEvent) and not event.name:
+            event = dataclasses.replace(event, name=ntdata.bugcheck_name(int(event.code, 16)))
+        if isinstance(event, State) and event.status.startswith("0x"):
+            event = dataclasses.replace(event, status=ntdata.status_name(int(event.status, 16)))
         if not isinstance(event, Violation | BugcheckEvent | ErrorEvent):
             return event
         if event.frames:

@@ -89,7 +89,7 @@ def _targets() -> Sequence[str]:
     # Asked for late: what other packages bring is looked up only when somebody asks.
     from importlib.metadata import entry_points
 
-    return ["sim", *sorted(e.name for e in entry_points(group="kernellab.targets"))]
+    return ["sim", "wine", *sorted(e.name for e in entry_points(group="kernellab.targets"))]
 
 
 OPTIONS: Final[tuple[Option, ...]] = (

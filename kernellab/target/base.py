@@ -7,8 +7,9 @@ point in the group ``kernellab.targets`` whose value is a :class:`TargetKind` su
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from ..errors import KernelLabError, TargetLost
@@ -69,6 +70,9 @@ class TargetKind(ABC):
     summary: str
     #: Options of ``connect()`` that the endpoint itself takes, with each ``reboot``.
     settings: ClassVar[frozenset[str]] = frozenset()
+    #: Whether it runs the guest agent: :meth:`start` gets its program's path as ``agent`` then, and
+    #: the cache folder as ``folder``.
+    wants_agent: ClassVar[bool] = False
 
     #: Whether it loads only drivers that are signed with the user's test certificate.
     wants_signature: ClassVar[bool] = False
@@ -84,6 +88,11 @@ class TargetKind(ABC):
     def state(self) -> str:
         """One word or line on whether it can be used now: ``ready``, or what is missing."""
         return "ready"
+
+    def prepare(
+        self, folder: Path, progress: Callable[[int, int, str], None] | None = None
+    ) -> None:
+        """Make what every start needs and takes long, once. Raises TargetLost."""
 
     def rules(self) -> Sequence[RuleInfo]:
         """The rules of its verifier, each of which can be switched off by its name."""

@@ -10,8 +10,9 @@ from ..errors import TargetLost, UsageError
 from . import config
 from .base import TargetKind
 from .simulator import Sim
+from .wine.kind import WineKind
 
-_BUILT_IN: tuple[type[TargetKind], ...] = (Sim,)
+_BUILT_IN: tuple[type[TargetKind], ...] = (Sim, WineKind)
 _lock = threading.Lock()
 _kinds: dict[str, TargetKind] = {}
 

@@ -1,0 +1,27 @@
+"""The guest agent's program, for the targets that need it: built here, from the template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .build import agent, cache
+from .crate.template import template_root
+
+if TYPE_CHECKING:
+    from .build.cache import Progress
+    from .target.base import TargetKind
+
+
+def agent_program(progress: Progress | None = None) -> Path:
+    """``agent.exe``, built where it is not there yet. Raises ToolchainError and BuildError."""
+    return agent.build(template_root(), progress=progress)
+
+
+def prepare(kind: TargetKind, progress: Progress | None = None) -> dict[str, Any]:
+    """What a target that wants the agent gets, made once; nothing for the others."""
+    if not kind.wants_agent:
+        return {}
+    folder = cache.cache_root()
+    kind.prepare(folder, progress)
+    return {"agent": agent_program(progress), "folder": folder}
