@@ -30,7 +30,9 @@ def typed_error(target: Target, failure: Failure) -> KernelLabError:
     kind, message = failure.kind, failure.message
     frames = target._symbolize(failure.frames)
     if kind == "ntstatus":
-        return NtStatusError(message, failure.status, ntdata.status_name(failure.status))
+        name = ntdata.status_name(failure.status)
+        message = message.replace(f"{failure.status & 0xFFFFFFFF:#010x}", name)
+        return NtStatusError(message, failure.status, name)
     if kind == "load":
         missing = failure.detail.get("missing", ())
         return LoadError(message, missing=[str(m) for m in missing])

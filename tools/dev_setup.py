@@ -23,6 +23,7 @@ WANTED = {
     "osslsigncode": "osslsigncode",
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
+    "wine64": "wine64",
 }
 
 
@@ -32,7 +33,7 @@ def main() -> int:
         program: package
         for program, package in WANTED.items()
         # The system's own: rustup's shims exist even where the component is missing.
-        if not shutil.which(program, path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+        if not shutil.which(program, path="/usr/bin:/usr/local/bin:/opt/homebrew/bin:/usr/lib/wine")
     }
     # What rust-analyzer reads of Rust's library; it has no program to look for.
     if not any(Path("/usr/src").glob("rustc-*/library/core")):

@@ -15,7 +15,14 @@ from .toolchain import TARGET, Toolchain, find_toolchain
 #: What it is made of, in the template's folder; the first has the program.
 _SOURCES = ("agent/src", "windows-kernel-sys/src/memory.rs", "windows-kernel-sys/src/runtime.rs")
 
-_LINK = ("/NODEFAULTLIB", "/SUBSYSTEM:CONSOLE", "/ENTRY:start", "/Brepro", "/RELEASE", "/DEBUG:NONE")
+_LINK = (
+    "/NODEFAULTLIB",
+    "/SUBSYSTEM:CONSOLE",
+    "/ENTRY:start",
+    "/Brepro",
+    "/RELEASE",
+    "/DEBUG:NONE",
+)
 
 
 def build(
@@ -42,7 +49,7 @@ def build(
                 progress(0, 1, "building the guest agent, once")
             with cache.trouble(), cache.new_folder(folder / "making") as place:
                 _build(toolchain, template, place / "agent.exe")
-                os.replace(place / "agent.exe", program)
+                (place / "agent.exe").replace(program)
             cache.remove(folder / "making")
     return program
 

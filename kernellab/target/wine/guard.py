@@ -50,7 +50,8 @@ def sweep(session: Path) -> None:
     with contextlib.suppress(OSError):
         stat = prefix.stat()
         # Wine's server makes it, named after the prefix's device and inode.
-        place = f"/tmp/.wine-{os.getuid()}/server-{stat.st_dev:x}-{stat.st_ino:x}"
+        name = f".wine-{os.getuid()}/server-{stat.st_dev:x}-{stat.st_ino:x}"
+        place = Path("/tmp") / name  # noqa: S108 - it is Wine that chose that
         shutil.rmtree(place, ignore_errors=True)
     shutil.rmtree(session, ignore_errors=True)
 

@@ -6,13 +6,16 @@ import shutil
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kernellab.errors import TargetLost, UsageError
 
 from ..base import Endpoint, TargetKind
 from ..process import ProcessEndpoint
-from . import guard, installed, prefix
+from . import installed
+
+if TYPE_CHECKING:
+    from .prefix import Progress
 
 #: Seconds that a session's guard gets to take everything away.
 _GRACE: Final = 8.0
@@ -44,7 +47,9 @@ class WineKind(TargetKind):
             return str(error)
         return f"ready (Wine {wine.version})"
 
-    def prepare(self, folder: Path, progress: prefix.Progress | None = None) -> None:
+    def prepare(self, folder: Path, progress: Progress | None = None) -> None:
+        from . import prefix
+
         prefix.ensure(folder / "wine", installed.find(), progress)
 
     def start(self, **options: Any) -> Endpoint:
@@ -76,6 +81,8 @@ class WineKind(TargetKind):
 
 def _start(agent: Path, cache: Path) -> WineEndpoint:
     wine = installed.find()
+    from . import guard, prefix  # which are for Linux
+
     folder = cache / "wine"
     session = prefix.clone(folder, prefix.ensure(folder, wine))
     inside = session / guard.PREFIX / "drive_c" / "kernellab"

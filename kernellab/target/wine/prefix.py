@@ -95,9 +95,9 @@ def _make(folder: Path, place: Path, wine: Wine) -> None:
     env = {**environment(prefix), "HOME": str(session)}
     quiet = subprocess.DEVNULL
     try:
-        for command in ([wine.loader, "wineboot", "-i"], [wine.loader, "winecfg", "/v", "win10"]):
+        for words in (["wineboot", "-i"], ["winecfg", "/v", "win10"]):
             answer = subprocess.run(
-                command,
+                [wine.loader, *words],
                 env=env,
                 cwd=session,
                 stdin=quiet,
@@ -108,7 +108,7 @@ def _make(folder: Path, place: Path, wine: Wine) -> None:
                 start_new_session=True,
             )
             if answer.returncode:
-                raise TargetLost(f"Wine cannot make a machine: {command[1]} ended with an error")
+                raise TargetLost(f"Wine cannot make a machine: {words[0]} ended with an error")
         # It writes the registry when all have ended.
         subprocess.run([wine.server, "-k"], env=env, check=False, timeout=20)
         subprocess.run([wine.server, "-w"], env=env, check=False, timeout=20)

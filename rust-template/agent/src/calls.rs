@@ -46,7 +46,7 @@ impl Failure {
     pub fn status(kind: &'static str, status: win::Status, what: &str) -> Self {
         // SAFETY: a look in a table.
         let code = unsafe { win::RtlNtStatusToDosError(status) };
-        Self::new(kind, alloc::format!("{what}: {:#010x} (Win32 error {code})", status as u32))
+        Self::new(kind, alloc::format!("{what} {:#010x} (Win32 error {code})", status as u32))
             .with("status", status as u32)
             .with("win32", code)
     }
@@ -83,8 +83,12 @@ struct Pool {
     stopped: String,
 }
 
-static POOL: Mutex<Pool> =
-    Mutex::new(Pool { queue: VecDeque::new(), idle: 0, running: Vec::new(), stopped: String::new() });
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    queue: VecDeque::new(),
+    idle: 0,
+    running: Vec::new(),
+    stopped: String::new(),
+});
 static WORK: Condition = Condition::new();
 static WATCH: Condition = Condition::new();
 
@@ -97,10 +101,8 @@ pub fn answer(id: &Json, answer: Answer) {
             fields
         }
         Err(failure) => {
-            let mut error = object([
-                ("kind", failure.kind.into()),
-                ("message", failure.message.into()),
-            ]);
+            let mut error =
+                object([("kind", failure.kind.into()), ("message", failure.message.into())]);
             for (key, value) in failure.more {
                 error.put(&key, value);
             }

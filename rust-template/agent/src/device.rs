@@ -16,7 +16,8 @@ struct Table {
     requests: Vec<(i64, Arc<Transfer>)>,
 }
 
-static TABLE: Mutex<Table> = Mutex::new(Table { next: 1, handles: Vec::new(), requests: Vec::new() });
+static TABLE: Mutex<Table> =
+    Mutex::new(Table { next: 1, handles: Vec::new(), requests: Vec::new() });
 
 /// A request to a device: Windows writes into its buffers until the event is set.
 struct Transfer {
@@ -104,7 +105,13 @@ pub fn open(request: &Json) -> Answer {
     // SAFETY: all pointers are to locals, names end in NUL.
     let status = unsafe {
         let to = &raw mut name;
-        if win::RtlDosPathNameToNtPathName_U(dos.as_ptr(), to, core::ptr::null_mut(), core::ptr::null_mut()) == 0 {
+        if win::RtlDosPathNameToNtPathName_U(
+            dos.as_ptr(),
+            to,
+            core::ptr::null_mut(),
+            core::ptr::null_mut(),
+        ) == 0
+        {
             return Err(Failure::status("ntstatus", 0xc000_0033_u32 as Status, path));
         }
         let attributes = win::ObjectAttributes {
@@ -132,7 +139,7 @@ pub fn open(request: &Json) -> Answer {
         status
     };
     if status < 0 {
-        return Err(Failure::status("ntstatus", status, &format!("{path} cannot be opened")));
+        return Err(Failure::status("ntstatus", status, &format!("{path} cannot be opened:")));
     }
     let mut table = TABLE.lock();
     let number = table.next;
@@ -155,7 +162,7 @@ pub fn close(request: &Json) -> Answer {
     // SAFETY: a handle of ours, out of the table.
     let status = unsafe { win::NtClose(handle) };
     if status < 0 {
-        return Err(Failure::status("ntstatus", status, "the handle cannot be closed"));
+        return Err(Failure::status("ntstatus", status, "the handle cannot be closed:"));
     }
     Ok(object([]))
 }
@@ -176,9 +183,7 @@ pub fn transfer(command: &str, request: &Json, seconds: f64) -> Answer {
         "read" => (Kind::Read, Vec::new(), alloc::vec![0; size(request, "length")?]),
         "write" => (Kind::Write, bytes(request, "data")?, Vec::new()),
         "flush" => (Kind::Flush, Vec::new(), Vec::new()),
-        _ => {
-            (Kind::Ioctl, bytes(request, "data")?, alloc::vec![0; size(request, "out_size")?])
-        }
+        _ => (Kind::Ioctl, bytes(request, "data")?, alloc::vec![0; size(request, "out_size")?]),
     };
     if kind == Kind::Ioctl {
         let before = bytes(request, "output")?;
@@ -234,9 +239,7 @@ fn begin(sent: &Arc<Transfer>, code: u32, offset: i64) -> Status {
         match t.kind {
             Kind::Read => win::NtReadFile(h, e, 0, 0, io, to, room, at, key),
             Kind::Write => win::NtWriteFile(h, e, 0, 0, io, from, length, at, key),
-            Kind::Ioctl => {
-                win::NtDeviceIoControlFile(h, e, 0, 0, io, code, from, length, to, room)
-            }
+            Kind::Ioctl => win::NtDeviceIoControlFile(h, e, 0, 0, io, code, from, length, to, room),
             Kind::Flush => win::NtFlushBuffersFile(h, io),
         }
     }
@@ -261,10 +264,10 @@ fn result_of(sent: &Transfer) -> Answer {
     let status = if first == PENDING { io.status as Status } else { first };
     if status < 0 {
         let what = match sent.kind {
-            Kind::Read => "the read failed",
-            Kind::Write => "the write failed",
-            Kind::Ioctl => "the control code failed",
-            Kind::Flush => "the flush failed",
+            Kind::Read => "the read failed:",
+            Kind::Write => "the write failed:",
+            Kind::Ioctl => "the control code failed:",
+            Kind::Flush => "the flush failed:",
         };
         return Err(Failure::status("ntstatus", status, what));
     }
@@ -281,7 +284,9 @@ fn numbered(request: &Json) -> Result<Arc<Transfer>, Failure> {
     let number = int(request, "request")?;
     let table = TABLE.lock();
     let found = table.requests.iter().find(|(n, _)| *n == number);
-    found.map(|(_, t)| t.clone()).ok_or_else(|| Failure::usage(format!("there is no request {number}")))
+    found
+        .map(|(_, t)| t.clone())
+        .ok_or_else(|| Failure::usage(format!("there is no request {number}")))
 }
 
 /// `poll`.

@@ -138,7 +138,8 @@ pub fn adopt(file: &str, name: &str) -> Result<String, Failure> {
     if state.puts.len() == known {
         return Err(Failure::usage(format!("no file {file} was put")));
     }
-    let (old, new) = (format!("{}\\{file}.part", state.folder), format!("{}\\{name}", state.folder));
+    let (old, new) =
+        (format!("{}\\{file}.part", state.folder), format!("{}\\{name}", state.folder));
     // SAFETY: names end in NUL; an older file of that name is replaced.
     if unsafe { win::MoveFileExW(wide(&old).as_ptr(), wide(&new).as_ptr(), 1) } == 0 {
         return Err(Failure::last(&format!("{name} cannot be put in place")));

@@ -205,8 +205,15 @@ fn walk(context: &mut Context, mut wanted: impl FnMut(u64) -> bool) -> u64 {
                 if low == 0 || low & 7 != 0 {
                     return 0;
                 }
-                context.rip = *(low as *const u64);
-                context.registers[4] += 8;
+                // A leaf's return address is on top; Wine's stubs have no unwind data, and a few
+                // words of their own there.
+                let slot = (0..8u64).map(|n| low + 8 * n).find(|&slot| {
+                    let mut entry = core::ptr::null();
+                    win::LdrFindEntryForAddress(*(slot as *const usize), &raw mut entry) >= 0
+                });
+                let Some(slot) = slot else { return 0 };
+                context.rip = *(slot as *const u64);
+                context.registers[4] = slot + 8;
             } else {
                 let (mut data, mut frame) = (null_mut(), 0);
                 win::RtlVirtualUnwind(
@@ -449,8 +456,12 @@ fn serve(asked: Handle, done: Handle) {
             unsafe { win::SetEvent(WORKER.load(Ordering::Relaxed) as Handle) };
             continue;
         }
-        let name: alloc::vec::Vec<u16> =
-            s.name.iter().map(|c| c.load(Ordering::Relaxed) as u16).take_while(|&c| c != 0).collect();
+        let name: alloc::vec::Vec<u16> = s
+            .name
+            .iter()
+            .map(|c| c.load(Ordering::Relaxed) as u16)
+            .take_while(|&c| c != 0)
+            .collect();
         let shown = alloc::string::String::from_utf16_lossy(&name);
         // Loading can hang in a driver; the next request finds another thread here.
         crate::rt::spawn(move || {
@@ -465,9 +476,8 @@ fn serve(asked: Handle, done: Handle) {
 
 fn call_driver(command: u32, name: &str) -> Status {
     let s = shared();
-    let path = wide(&alloc::format!(
-        "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{name}"
-    ));
+    let path =
+        wide(&alloc::format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{name}"));
     let length = (path.len() - 1) * 2;
     let service = UnicodeString {
         length: length as u16,

@@ -38,7 +38,15 @@ const TIMEOUT: f64 = 10.0;
 
 /// What a machine that has stopped still answers.
 const WHEN_STOPPED: [&str; 9] = [
-    "hello", "info", "heartbeat", "status", "file_read", "file_list", "interrupt", "shutdown", "reboot",
+    "hello",
+    "info",
+    "heartbeat",
+    "status",
+    "file_read",
+    "file_list",
+    "interrupt",
+    "shutdown",
+    "reboot",
 ];
 
 /// The program's start: there is no C library to call a `main`.

@@ -115,9 +115,7 @@ impl Condition {
     /// Give the lock back, wait at most `ms` milliseconds, take it again; false after the time.
     pub fn wait<T>(&self, guard: &mut Guard<'_, T>, ms: u32) -> bool {
         // SAFETY: the guard holds the lock, and holds it again afterwards.
-        unsafe {
-            win::SleepConditionVariableSRW(self.0.as_ptr(), guard.0.lock.get(), ms, 0) != 0
-        }
+        unsafe { win::SleepConditionVariableSRW(self.0.as_ptr(), guard.0.lock.get(), ms, 0) != 0 }
     }
 
     /// Wake one that waits.

@@ -91,7 +91,9 @@ pub fn install(request: &Json) -> Answer {
     let manager = manager()?;
     if let Some(old) = open(&manager, &name) {
         if !is_kernellabs(&old) {
-            return Err(Failure::usage(format!("a service {name} is here that is not kernellab's")));
+            return Err(Failure::usage(format!(
+                "a service {name} is here that is not kernellab's"
+            )));
         }
         drop(old);
         take_away(&name)?;
@@ -133,7 +135,8 @@ fn parameters(name: &str, values: &Json) -> Result<(), Failure> {
         let made = core::ptr::null_mut();
         let all = 0xf_003f;
         let path = path.as_ptr();
-        match win::RegCreateKeyExW(MACHINE, path, 0, null, 0, all, null.cast(), &raw mut key, made) {
+        match win::RegCreateKeyExW(MACHINE, path, 0, null, 0, all, null.cast(), &raw mut key, made)
+        {
             0 => {}
             code => return Err(Failure::win32(code, "the Parameters key cannot be made")),
         }
@@ -184,7 +187,7 @@ pub fn start(request: &Json) -> Answer {
             let status = other?.0;
             state(&name, "failed", Some(status));
             let failed = if is_load_error(status) {
-                Failure::status("load", status, &format!("{name}.sys cannot be loaded"))
+                Failure::status("load", status, &format!("{name}.sys cannot be loaded:"))
             } else {
                 Failure::status("ntstatus", status, "DriverEntry returned")
             };
@@ -208,7 +211,7 @@ fn lines_end(name: &str) {
 
 /// The image itself is refused: its format, an import, its signature, or its file is missing.
 fn is_load_error(status: Status) -> bool {
-    let all = [0xc000_007b, 0xc000_0135, 0xc000_0138, 0xc000_0139, 0xc000_0428, 0xc000_0263];
+    let all = [0xc000_007b, 0xc000_0142, 0xc000_0135, 0xc000_0138, 0xc000_0139, 0xc000_0428, 0xc000_0263];
     all.contains(&(status as u32)) || (0xc0e9_0000..0xc0ea_0000).contains(&(status as u32))
 }
 
@@ -217,7 +220,7 @@ pub fn stop(request: &Json) -> Answer {
     let name = name_of(request)?;
     let status = stop_driver(&name)?;
     if status < 0 {
-        return Err(Failure::status("ntstatus", status, &format!("{name} cannot be unloaded")));
+        return Err(Failure::status("ntstatus", status, &format!("{name} cannot be unloaded:")));
     }
     mark_running(&name, false);
     state(&name, "unloaded", None);
@@ -245,14 +248,9 @@ fn with_path(
     let mut before = 0;
     // SAFETY: SeLoadDriverPrivilege of this process.
     unsafe { win::RtlAdjustPrivilege(10, 1, 0, &raw mut before) };
-    let text =
-        wide(&format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{name}"));
+    let text = wide(&format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{name}"));
     let length = (text.len() - 1) as u16 * 2;
-    let path = win::UnicodeString {
-        length,
-        maximum: length + 2,
-        buffer: text.as_ptr().cast_mut(),
-    };
+    let path = win::UnicodeString { length, maximum: length + 2, buffer: text.as_ptr().cast_mut() };
     Ok(call(&raw const path))
 }
 
@@ -343,7 +341,8 @@ pub fn list() -> Answer {
                 win::QueryServiceStatus(service.0, status.as_mut_ptr());
                 let ours = OURS.lock().iter().any(|s| s.name == name);
                 let state = if status[1] == 4 { "running" } else { "stopped" };
-                let fields = [("name", name.into()), ("state", state.into()), ("ours", ours.into())];
+                let fields =
+                    [("name", name.into()), ("state", state.into()), ("ours", ours.into())];
                 all.push(object(fields));
             }
         }

@@ -170,12 +170,8 @@ unsafe extern "system" {
     pub fn CreateToolhelp32Snapshot(flags: u32, pid: u32) -> Handle;
     pub fn Thread32First(snapshot: Handle, entry: *mut ThreadEntry) -> i32;
     pub fn Thread32Next(snapshot: Handle, entry: *mut ThreadEntry) -> i32;
-    pub fn CreateEventW(
-        security: *const c_void,
-        manual: i32,
-        set: i32,
-        name: *const u16,
-    ) -> Handle;
+    pub fn CreateEventW(security: *const c_void, manual: i32, set: i32, name: *const u16)
+    -> Handle;
     pub fn SetEvent(event: Handle) -> i32;
     pub fn ResetEvent(event: Handle) -> i32;
     pub fn WaitForSingleObject(what: Handle, ms: u32) -> u32;

@@ -64,10 +64,8 @@ pub fn start() -> bool {
         let mut file = [0u16; 600];
         win::GetModuleFileNameW(0, file.as_mut_ptr(), 600);
         let mut line = wide(&format!("agent --host {name}"));
-        let startup: win::StartupInfo = win::StartupInfo {
-            size: size_of::<win::StartupInfo>() as u32,
-            ..core::mem::zeroed()
-        };
+        let startup: win::StartupInfo =
+            win::StartupInfo { size: size_of::<win::StartupInfo>() as u32, ..core::mem::zeroed() };
         let mut made: win::ProcessInfo = core::mem::zeroed();
         let null = core::ptr::null();
         if win::CreateProcessW(

@@ -225,6 +225,10 @@ impl<T: Operations> Device<T> {
         // extension has the size of `Extension`.
         unsafe {
             let device = object.as_ptr();
+            if (*device).Size == 0 {
+                // Wine 8 leaves it empty; Windows never does.
+                (*device).Size = (size_of::<DEVICE_OBJECT>() + size_of::<Extension>()) as u16;
+            }
             (*device).Flags |= match T::TRANSFER {
                 Transfer::Buffered => DO_BUFFERED_IO,
                 Transfer::Direct => DO_DIRECT_IO,
