@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,14 @@ def agent_program(progress: Progress | None = None) -> Path:
     return agent.build(template_root(), progress=progress)
 
 
-def prepare(kind: TargetKind, progress: Progress | None = None) -> dict[str, Any]:
-    """What a target that wants the agent gets, made once; nothing for the others."""
-    if not kind.wants_agent:
+def prepare(
+    kind: TargetKind, options: Mapping[str, Any], progress: Progress | None = None
+) -> dict[str, Any]:
+    """What a target that wants the agent gets, made once; nothing for the others.
+
+    Of a target whose ``options`` name another ``program``, that is what it runs.
+    """
+    if not kind.wants_agent or "program" in options:
         return {}
     folder = cache.cache_root()
     kind.prepare(folder, progress)

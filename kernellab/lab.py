@@ -299,7 +299,7 @@ class Target(Hardware, System, Traces):
     # -- inside -------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        endpoint = self._kind.start(**self._options, **guest.prepare(self._kind))
+        endpoint = self._kind.start(**self._options, **guest.prepare(self._kind, self._options))
         session = Session(endpoint.reader, endpoint.writer, self._take)
         self._endpoint, self._session = endpoint, session
         try:
