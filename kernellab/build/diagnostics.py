@@ -41,8 +41,8 @@ class Diagnostic:
 
     ``level`` is ``error``, ``warning``, ``note`` or ``help``; ``code`` such as ``E0425`` or a
     lint's name; ``file``, ``line`` and ``column`` (from 1; 0 where there is none) of the main
-    span, and its exclusive end; ``ansi`` the whole message as rustc writes it, coloured for a
-    terminal.
+    span, its exclusive end, and ``label``, what stands below it; ``ansi`` the whole message as
+    rustc writes it, coloured for a terminal.
     """
 
     level: str
@@ -55,6 +55,7 @@ class Diagnostic:
     suggestions: tuple[Suggestion, ...] = ()
     end_line: int = 0
     end_column: int = 0
+    label: str = ""
 
     @property
     def text(self) -> str:
@@ -163,6 +164,7 @@ def from_compiler(
             suggestions=tuple(suggestions),
             end_line=int(span.get("line_end", 0)),
             end_column=max(int(span.get("column_end", 0)) - end_shift, 0),
+            label=_without(_safe(str(span.get("label") or "")), hide),
         )
     ]
 

@@ -46,13 +46,14 @@ def from_compiler(
 
 
 def _message(diagnostic: Diagnostic) -> str:
-    """What it says, and what the compiler calls the reason or the way out."""
+    """What it says, also below its place, and what the compiler calls the reason or the way out."""
+    label = "" if diagnostic.label in diagnostic.message else diagnostic.label
     more = [
         line.strip().removeprefix("= ")
         for line in diagnostic.text.splitlines()
         if line.lstrip().startswith(("= note: ", "= help: ")) and "#[warn(" not in line
     ]
-    return "\n".join([diagnostic.message, *more])[:_LONGEST]
+    return "\n".join(filter(None, [diagnostic.message, label, *more]))[:_LONGEST]
 
 
 def _fixes(

@@ -85,6 +85,7 @@ def test_completion_help_and_messages(lab: Lab, theme: str) -> None:
     wrong.hover()
     tip = page.locator(".cm-tooltip-lint")
     tip.get_by_text("mismatched types").first.wait_for()
+    assert "expected `" in tip.first.inner_text()
     lab.screenshot(f"assistance-message-{theme}")
     tip.get_by_role("button", name=re.compile("borrowing")).click()
     page.locator(".cm-line", has_text="let _ = count(&t);").wait_for()

@@ -59,6 +59,15 @@ def test_secondary_spans_do_not_count() -> None:
     assert found.line == 7
 
 
+def test_the_label_is_the_main_spans() -> None:
+    other = span("cell", 2, label="arguments are wrong", is_primary=False)
+    assert (
+        one(spans=[other, span("cell", 3, label="expected `u8`\x1b")]).label
+        == "expected `u8`\ufffd"
+    )
+    assert one(spans=[other, span("cell", 3, label=None)]).label == ""
+
+
 def test_without_a_span() -> None:
     found = one(code={"code": "E0152", "explanation": None})
     assert (found.file, found.line, found.column, found.code) == ("", 0, 0, "E0152")
