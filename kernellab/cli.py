@@ -146,8 +146,8 @@ def _setup(given: argparse.Namespace) -> int:
 
     with Progress() as progress:
         toolchain = setup(progress)
-        warm(progress)
-        warm_check(progress)
+        warm(progress.about("the framework, once"))
+        warm_check(progress.about("the framework for messages while typing, once"))
         if given.rust_analyzer:
             setup_analyzer(toolchain, progress)
     if not given.quiet:
@@ -404,6 +404,10 @@ class Progress:
             self._text = f"{what} ({done} of {total})" if total else what
             if not self._quiet:
                 self._show()
+
+    def about(self, what: str) -> Callable[[int, int, str], None]:
+        """The same for a part of the work, which is named before all that it says."""
+        return lambda done, total, text: self(done, total, f"{what}: {text}")
 
     def _speak(self) -> None:
         with self._lock:

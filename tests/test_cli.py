@@ -175,8 +175,8 @@ def test_progress_says_what_takes_long_and_nothing_else(
     with Progress(after=60) as slow:
         slow(0, 3, "the first part")  # in the quiet time, and nothing new comes before its end
         slow._speak()
-        slow(1, 3, "the second part")
-    assert capsys.readouterr().err == "the first part (0 of 3)\nthe second part (1 of 3)\n"
+        slow.about("of it")(1, 3, "the second part")
+    assert capsys.readouterr().err == "the first part (0 of 3)\nof it: the second part (1 of 3)\n"
 
 
 def test_messages_are_one_empty_line_apart(tmp_path: Path) -> None:
