@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.winrm.certificates import Authority
-from tests.winrm.machine import Machine
+from tests.winrm.machine import WINE, Machine
 from tests.winrm.server import WinRMServer
 
+WINE_SERVER = WINE.with_name("wineserver64")
 USER, PASSWORD = "lab", "p4ss:wörd 50%"
 
 
@@ -49,3 +53,29 @@ def serve(
     yield start
     for server in started:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def wine_prefix() -> Iterator[Path]:
+    """A clone of the template of the target ``wine``, with its server started beforehand."""
+    from kernellab.build import cache
+    from kernellab.target.wine import installed, prefix
+
+    made = prefix.ensure(cache.cache_root() / "wine", installed.find())
+    folder = Path(tempfile.mkdtemp(prefix="winrm-", dir=cache.cache_root()))
+    place = folder / "prefix"
+    prefix._copy(made, place)
+    (place / "dosdevices").mkdir()
+    (place / "dosdevices" / "c:").symlink_to("../drive_c")
+    quiet: dict[str, Any] = {
+        **{"env": prefix.environment(place), "stdin": subprocess.DEVNULL},
+        **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
+    }
+    try:
+        subprocess.run([str(WINE_SERVER), "-p"], check=True, timeout=60, **quiet)
+        subprocess.run([str(WINE), "hostname"], check=True, timeout=60, **quiet)
+        yield place
+    finally:
+        subprocess.run([str(WINE_SERVER), "-k"], check=False, timeout=60, **quiet)
+        subprocess.run([str(WINE_SERVER), "-w"], check=False, timeout=60, **quiet)
+        shutil.rmtree(folder)

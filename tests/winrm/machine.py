@@ -78,7 +78,15 @@ class Machine:
         (self.root / "state.json").write_text(json.dumps({**self.state, **parts}))
 
     def boot(self) -> None:
+        """Start afresh; Wine's server is the machine that ends and starts again."""
         self.change(boots=self.state["boots"] + 1)
+        if self.prefix is not None:
+            quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+            for flag in ("-k", "-w", "-p"):
+                line = [str(WINE.with_name("wineserver64")), flag]
+                subprocess.run(line, env=self._wine(os.environ), timeout=60, check=False, **quiet)
+            line = [str(WINE), "hostname"]
+            subprocess.run(line, env=self._wine(os.environ), timeout=60, check=True, **quiet)
 
     def path(self, windows: str) -> Path:
         """Where a file of the machine is on this computer; names in any case."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,14 +13,15 @@ from kernellab.target import config
 from kernellab.target.credentials import Secret
 from kernellab.target.winrm import target
 from kernellab.target.winrm.endpoint import WinRMEndpoint
-from tests.winrm.conftest import PASSWORD, USER
+from tests.winrm.conftest import PASSWORD, USER, WINE_SERVER
 from tests.winrm.machine import WINE, Machine
 from tests.winrm.server import WinRMServer
 
-SERVER = WINE.with_name("wineserver64")
 GCC = shutil.which("x86_64-w64-mingw32-gcc")
 pytestmark = [
-    pytest.mark.skipif(not WINE.exists() or not SERVER.exists(), reason="Wine is not installed"),
+    pytest.mark.skipif(
+        not WINE.exists() or not WINE_SERVER.exists(), reason="Wine is not installed"
+    ),
     pytest.mark.skipif(GCC is None, reason="mingw-w64 is not installed"),
     pytest.mark.xdist_group("winrm-wine"),
     pytest.mark.slow,
@@ -46,30 +45,6 @@ int main(void) {
 
 
 @pytest.fixture(scope="module")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Wine of its own, with its server started beforehand: else the first program's output
-    stays open for as long as the server lives.
-    """
-    folder = tmp_path_factory.mktemp("wine") / "prefix"
-    environment = {
-        **os.environ,
-        **{"WINEPREFIX": str(folder), "WINEDEBUG": "-all"},
-        "WINEDLLOVERRIDES": "mscoree=d;mshtml=d;winemenubuilder.exe=d",
-    }
-    quiet: dict[str, Any] = {
-        "env": environment,
-        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL},
-        "stderr": subprocess.DEVNULL,
-    }
-    subprocess.run([str(WINE), "wineboot", "-i"], check=True, timeout=200, **quiet)
-    subprocess.run([str(SERVER), "-w"], check=True, timeout=60, **quiet)
-    subprocess.run([str(SERVER), "-p"], check=True, timeout=60, **quiet)
-    subprocess.run([str(WINE), "hostname"], check=True, timeout=60, **quiet)
-    yield folder
-    subprocess.run([str(SERVER), "-k"], check=False, timeout=60, **quiet)
-
-
-@pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("program")
     (folder / "upper.c").write_text(PROGRAM)
@@ -79,11 +54,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_windows_program_is_put_there_and_its_streams_are_bytes(
-    prefix: Path, program: Path, serve: Callable[..., WinRMServer], tmp_path: Path
+    wine_prefix: Path, program: Path, serve: Callable[..., WinRMServer], tmp_path: Path
 ) -> None:
     root = tmp_path / "wine-machine"
     root.mkdir()
-    machine = Machine(root, prefix=prefix)
+    machine = Machine(root, prefix=wine_prefix)
     machine.change(registry={r"HKLM:\SOFTWARE\kernellab|LabMachine": ["DWord", 1]})
     server = serve(on=machine)
     there = config.Machine("vm", "127.0.0.1", USER, "http", server.port, lab_machine=True)
@@ -111,11 +86,11 @@ def test_a_windows_program_is_put_there_and_its_streams_are_bytes(
 
 
 def test_programs_of_the_system(
-    prefix: Path, serve: Callable[..., WinRMServer], tmp_path: Path
+    wine_prefix: Path, serve: Callable[..., WinRMServer], tmp_path: Path
 ) -> None:
     root = tmp_path / "wine-machine"
     root.mkdir()
-    server = serve(on=Machine(root, prefix=prefix))
+    server = serve(on=Machine(root, prefix=wine_prefix))
     there = config.Machine("vm", "127.0.0.1", USER, "http", server.port, lab_machine=True)
     endpoint = WinRMEndpoint(there, Secret(PASSWORD), "cmd.exe", '/c "echo hello from cmd"')
     endpoint._thread.join(60)

@@ -44,12 +44,13 @@ class WinRM(TargetKind):
         """Start the agent, which is put there first where it, or this one of it, is not yet.
 
         ``agent`` is the path of its program, or ``program`` that of another one to run instead.
+        ``arguments`` are its command line's, on Wine ``--wine``.
         ``fresh`` takes a virtual machine back to a snapshot before: True, or the snapshot's name.
         """
         agent = options.pop("agent", None)
         options.pop("folder", None)  # the cache, which nothing here needs
         agent = options.pop("program", None) or agent
-        fresh = options.pop("fresh", False)
+        fresh, words = options.pop("fresh", False), str(options.pop("arguments", ""))
         if options:
             raise UsageError(f"{self.name} does not take {', '.join(options)}")
         if not isinstance(agent, str | Path):
@@ -61,10 +62,10 @@ class WinRM(TargetKind):
         program = rf"{FOLDER}\agent-{hashlib.sha256(image).hexdigest()[:16]}.exe"
         secret = password(self.machine)
         try:
-            endpoint = self._started(secret, program)
+            endpoint = self._started(secret, program, words)
             if endpoint is None:
                 put(self.machine, secret, program, image)
-                endpoint = self._started(secret, program)
+                endpoint = self._started(secret, program, words)
         except CredentialsError:
             forget_typed(self.machine)
             raise
@@ -78,10 +79,10 @@ class WinRM(TargetKind):
         vm.start()
         scripts.wait(self.machine, password(self.machine), self.machine.patience)
 
-    def _started(self, secret: Secret, program: str) -> WinRMEndpoint | None:
+    def _started(self, secret: Secret, program: str, words: str) -> WinRMEndpoint | None:
         """The running agent, or None where there is no such file."""
         try:
-            endpoint = WinRMEndpoint(self.machine, secret, program)
+            endpoint = WinRMEndpoint(self.machine, secret, program, words)
         except TargetRefused as refused:
             if refused.fault == NO_FILE:
                 return None

@@ -89,6 +89,7 @@ fn serve(folder: Option<&str>, wine: bool) -> u32 {
     rt::spawn(calls::watch);
     let mut input = Vec::new();
     let mut chunk = alloc::vec![0u8; 1 << 16];
+    let mut seen = alloc::collections::VecDeque::new();
     'reading: loop {
         let mut got = 0;
         // SAFETY: the buffer is as long as said.
@@ -106,7 +107,7 @@ fn serve(folder: Option<&str>, wine: bool) -> u32 {
         let mut look = searched;
         while let Some(n) = input[look..].iter().position(|&b| b == b'\n') {
             let line = &input[from..look + n];
-            if !line.trim_ascii().is_empty() && !take(line, started) {
+            if !line.trim_ascii().is_empty() && !take(line, started, &mut seen) {
                 break 'reading;
             }
             from = look + n + 1;
@@ -145,14 +146,27 @@ fn service_end() {
     files::end();
 }
 
-/// Take in one request; false after `shutdown`.
-fn take(line: &[u8], started: u64) -> bool {
+/// How many requests are remembered: more than can be under way.
+const REMEMBERED: usize = 256;
+
+/// Take in one request; false after `shutdown`. `seen` are the numbers of those before: one that is
+/// marked as sent again, because nobody knew whether it had arrived, is not done twice.
+fn take(line: &[u8], started: u64, seen: &mut alloc::collections::VecDeque<i64>) -> bool {
     let request = match json::parse(line) {
         Ok(request @ Json::Object(_)) => request,
         Ok(_) => return refuse("not an object"),
         Err(why) => return refuse(why),
     };
     let id = request.get("id").clone();
+    if let Some(number) = id.int() {
+        if matches!(request.get("again"), Json::Bool(true)) && seen.contains(&number) {
+            return true;
+        }
+        if seen.len() == REMEMBERED {
+            seen.pop_front();
+        }
+        seen.push_back(number);
+    }
     let Some(command) = request.get("command").text().map(ToString::to_string) else {
         return refuse("a request without a command");
     };
@@ -228,7 +242,8 @@ fn work(command: &str, request: &Json, seconds: f64) -> Answer {
 }
 
 fn hello() -> Json {
-    let features = ["async", "interrupt", "services", "info", "heartbeat", "files", "capture"];
+    let features =
+        ["async", "interrupt", "services", "info", "heartbeat", "files", "capture", "again"];
     object([
         ("protocol", 1i64.into()),
         ("endpoint", "agent".into()),

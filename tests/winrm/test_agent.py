@@ -1,0 +1,100 @@
+"""The guest agent itself over WinRM: agent.exe runs in Wine behind the test service."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import kernellab
+from kernellab.build import BuildResult
+from kernellab.errors import NtStatusError, TargetLost
+from kernellab.target import config
+from tests.winrm.conftest import PASSWORD, USER, WINE_SERVER
+from tests.winrm.machine import WINE, Machine
+from tests.winrm.server import WinRMServer
+
+pytestmark = [
+    pytest.mark.skipif(
+        not WINE.exists() or not WINE_SERVER.exists(), reason="Wine is not installed"
+    ),
+    pytest.mark.xdist_group("winrm-wine"),
+    pytest.mark.slow,
+]
+
+
+@pytest.fixture
+def server(
+    wine_prefix: Path,
+    serve: Callable[..., WinRMServer],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> WinRMServer:
+    root = tmp_path / "wine-machine"
+    root.mkdir()
+    machine = Machine(root, prefix=wine_prefix)
+    machine.change(registry={r"HKLM:\SOFTWARE\kernellab|LabMachine": ["DWord", 1]})
+    service = serve(on=machine)
+    monkeypatch.setenv("KERNELLAB_PASSWORD_VM", PASSWORD)
+    monkeypatch.setenv(config.VARIABLE, str(tmp_path / "kernellab.toml"))
+    (tmp_path / "kernellab.toml").write_text(
+        f'[targets.vm]\nhost = "127.0.0.1"\nport = {service.port}\nuser = "{USER}"\n'
+        'scheme = "http"\nlab-machine = true\n'
+    )
+    return service
+
+
+def connect() -> kernellab.Target:
+    return kernellab.connect("vm", arguments="--wine")
+
+
+def services(lab: kernellab.Target) -> list[str]:
+    return [str(each["name"]) for each in lab._request("services", 10)["services"]]
+
+
+def test_drivers_are_loaded_by_the_agent_and_leave_nothing(
+    server: WinRMServer, hello: Path, build_driver: Callable[..., BuildResult]
+) -> None:
+    with connect() as lab:
+        assert {"again", "services"} <= lab.features
+        for _ in range(3):
+            driver = lab.load(hello)
+            assert driver.log.lines == ["hello from the kernel"]
+            driver.unload()
+        many = build_driver("many", 'for i in 0..500 { println!("line {i}"); }')
+        assert lab.load(many.sys).log.lines == [f"line {i}" for i in range(500)]
+        with pytest.raises(NtStatusError):
+            lab.open(r"\\.\NoSuchDevice")
+        assert services(lab) == ["many"]
+    assert server.shells.ids() == []
+    with connect() as lab:
+        assert services(lab) == []
+
+
+def test_a_lost_network_loses_no_line(
+    server: WinRMServer, hello: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kernellab.target.winrm import channel
+
+    defaults = {"operation": 1, "read": 2}
+    monkeypatch.setattr(channel.Channel.__init__, "__kwdefaults__", defaults)
+    with connect() as lab:
+        driver = lab.load(hello)
+        server.lose_network()
+        threading.Timer(1.0, server.restore_network).start()
+        assert lab.status()["state"] == "running"
+        driver.unload()
+        assert driver.log.lines == ["hello from the kernel", "bye"]
+        assert (lab._session.dropped, lab._session.malformed) == (0, 0)
+
+
+def test_after_a_restart_services_of_before_are_replaced(server: WinRMServer, hello: Path) -> None:
+    with connect() as lab:
+        lab.load(hello)
+        server.reboot()
+        with pytest.raises(TargetLost, match="has ended the session"):
+            lab.status()
+        assert lab.load(hello).running
+        assert services(lab) == ["hello"]
