@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     setup.add_argument(
         "--rust-analyzer", action="store_true", help="install it too: completion in cells"
     )
+    setup.add_argument("--wine", action="store_true", help="install Wine too: --target wine")
     doctor = add("doctor", _doctor)
     doctor.add_argument("--json", action="store_true", help="one JSON object a check")
     source = "a .rs file (what a cell would hold) or a crate folder"
@@ -142,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 def _setup(given: argparse.Namespace) -> int:
     """Find or install what building needs; safe to run again."""
     from .build import describe_analyzer, setup, setup_analyzer
+    from .guest import setup_wine
     from .sources import warm, warm_check
 
     with Progress() as progress:
@@ -150,6 +152,8 @@ def _setup(given: argparse.Namespace) -> int:
         warm_check(progress.about("the framework for messages while typing, once"))
         if given.rust_analyzer:
             setup_analyzer(toolchain, progress)
+        if given.wine:
+            setup_wine(progress)
     if not given.quiet:
         print(f"Ready: {toolchain.describe()}\nCompletion: {describe_analyzer(toolchain)}")
     return 0

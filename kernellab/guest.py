@@ -31,3 +31,17 @@ def prepare(
     folder = cache.cache_root()
     kind.prepare(folder, progress)
     return {"agent": agent_program(progress), "folder": folder}
+
+
+def setup_wine(progress: Progress | None = None) -> None:
+    """Install Wine where it is missing, and make the machine that sessions are cloned from.
+
+    Raises TargetLost with what to do where that is not possible.
+    """
+    from .target import registry
+    from .target.wine import installed
+
+    if progress is not None:
+        progress(0, 0, "looking for Wine")
+    installed.install()
+    prepare(registry.get("wine"), {}, progress)

@@ -38,6 +38,44 @@ def find() -> Wine:
     return _find(os.environ.get(VARIABLE, ""), os.environ.get("PATH", ""))
 
 
+def install() -> Wine:
+    """Wine, installed by apt where it is missing and this is root on Debian or Ubuntu.
+
+    Raises TargetLost with what to do elsewhere.
+    """
+    try:
+        return find()
+    except TargetLost:
+        if not sys.platform.startswith("linux") or os.environ.get(VARIABLE):
+            raise
+    apt = shutil.which("apt-get")
+    if apt is None:
+        raise TargetLost(
+            "install Wine with this system's packages, then run this again: `dnf install wine-core`"
+            " on Fedora, `pacman -S wine` on Arch, `zypper install wine` on openSUSE"
+        )
+    if os.geteuid() != 0:
+        raise TargetLost("as root: `apt-get install --no-install-recommends wine64`")
+    waits = "DPkg::Lock::Timeout=120"
+    command = [apt, "-o", waits, "install", "-y", "-qq", "--no-install-recommends", "wine64"]
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    answer = _run(command, env)
+    if answer.returncode:  # its lists may be old, or not there yet
+        _run([apt, "-o", waits, "update", "-qq"], env)
+        answer = _run(command, env)
+    if answer.returncode:
+        last = "\n".join(answer.stderr.strip().splitlines()[-5:])
+        raise TargetLost(f"`apt-get install wine64` did not work:\n{last}")
+    _find.cache_clear()
+    return find()
+
+
+def _run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=env, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+
+
 @cache
 def _find(named: str, _path: str) -> Wine:
     loaders = [named] if named else ["wine64", "/usr/lib/wine/wine64", "wine"]

@@ -211,7 +211,8 @@ fn lines_end(name: &str) {
 
 /// The image itself is refused: its format, an import, its signature, or its file is missing.
 fn is_load_error(status: Status) -> bool {
-    let all = [0xc000_007b, 0xc000_0142, 0xc000_0135, 0xc000_0138, 0xc000_0139, 0xc000_0428, 0xc000_0263];
+    let all =
+        [0xc000_007b, 0xc000_0142, 0xc000_0135, 0xc000_0138, 0xc000_0139, 0xc000_0428, 0xc000_0263];
     all.contains(&(status as u32)) || (0xc0e9_0000..0xc0ea_0000).contains(&(status as u32))
 }
 
@@ -232,10 +233,12 @@ fn stop_driver(name: &str) -> Result<Status, Failure> {
     if wine::here() {
         return Ok(wine::ask(shared::UNLOAD, name)?.0);
     }
+    // SAFETY: the path is a UNICODE_STRING that lives during the call.
     with_path(name, |path| unsafe { win::NtUnloadDriver(path) })
 }
 
 fn load_on_windows(name: &str) -> Result<(Status, u64, u64), Failure> {
+    // SAFETY: the path is a UNICODE_STRING that lives during the call.
     let status = with_path(name, |path| unsafe { win::NtLoadDriver(path) })?;
     let (base, size) = crate::info::image(&format!("{name}.sys"));
     Ok((status, base, size))

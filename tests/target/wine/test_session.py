@@ -16,10 +16,11 @@ import pytest
 import kernellab
 from kernellab import guest
 from kernellab.build import cache
-from kernellab.errors import Bugcheck, Unsupported, UsageError
+from kernellab.cli import main
+from kernellab.errors import Bugcheck, TargetLost, Unsupported, UsageError
 from kernellab.lab import Target
 from kernellab.sources import build_text
-from kernellab.target.wine import guard
+from kernellab.target.wine import guard, installed
 from tests.drivers import BODY_LINE, driver_source
 
 
@@ -162,6 +163,20 @@ def test_a_call_that_hangs_keeps_nothing_else(wine: Target) -> None:
     assert wine._request("heartbeat", 5)["running"] == 1
     assert wine._request("services", 5)["services"] == []
     pending.result(10)
+
+
+def test_set_up_finds_what_is_there(
+    wine: Target, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest.setup_wine()
+    assert main(["targets"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("wine"))
+    assert f"ready (Wine {installed.find().version})" in line
+    monkeypatch.setenv(installed.VARIABLE, "/nowhere/wine64")
+    with pytest.raises(TargetLost, match="cannot be run"):
+        guest.setup_wine()
+    assert main(["targets"]) == 0
+    assert "/nowhere/wine64" in capsys.readouterr().out
 
 
 def test_the_agent_is_built_once() -> None:
