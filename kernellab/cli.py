@@ -74,10 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     add = _adder(commands)
     setup = add("setup", _setup)
     setup.add_argument("--quiet", action="store_true", help="say nothing when all is there")
-    setup.add_argument(
-        "--rust-analyzer", action="store_true", help="install it too: completion in cells"
-    )
-    setup.add_argument("--wine", action="store_true", help="install Wine too: --target wine")
+    setup.add_argument("--rust-analyzer", action="store_true", help="and it: completion in cells")
+    setup.add_argument("--wine", action="store_true", help="and Wine, for --target wine")
     doctor = add("doctor", _doctor)
     doctor.add_argument("--json", action="store_true", help="one JSON object a check")
     source = "a .rs file (what a cell would hold) or a crate folder"
@@ -163,8 +161,7 @@ def _doctor(given: argparse.Namespace) -> int:
     """Say what is here, what is missing, and how to mend each."""
     from .build import diagnose
 
-    checks = diagnose()
-    for check in checks:
+    for check in (checks := diagnose()):
         if given.json:
             fields = {"name": check.name, "ok": check.ok, "found": check.found, "mend": check.mend}
             print(json.dumps(fields))
