@@ -256,6 +256,16 @@ _WATCHDOG: Final[Mapping[int, Kind]] = {
     1: kind("too long at DISPATCH_LEVEL or above, in all", "the watchdog's period"),
 }
 
+#: Of the framework: its panic handler's parameters.
+_CRASH_BY_HAND: Final[Mapping[int, Kind]] = {
+    0x52555354: kind(
+        "the letters RUST: a panic",
+        "the source file's name",
+        "its length",
+        "column, line (32 bits each)",
+    ),
+}
+
 #: Of each code: the number of the parameter that chooses, and the rows.
 KINDS: Final[Mapping[int, tuple[int, Mapping[int, Kind]]]] = {
     0x19: (1, _BAD_POOL_HEADER),
@@ -269,6 +279,7 @@ KINDS: Final[Mapping[int, tuple[int, Mapping[int, Kind]]]] = {
     0xC9: (1, _IO_MANAGER),
     0xCA: (1, _PNP),
     0xDA: (1, _SYSTEM_PTE),
+    0xE2: (1, _CRASH_BY_HAND),
     0xE4: (1, _WORKER),
     0xE7: (1, _FLOATING_POINT),
     0x133: (1, _WATCHDOG),

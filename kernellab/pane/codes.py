@@ -270,6 +270,10 @@ _CODES: Final[dict[int, Explanation]] = {
         "A work item returned at a raised IRQL.",
         ("routine", "IRQL it returned at", "its parameter", "the work item"),
     ),
+    0xE2: Explanation(
+        "Somebody stopped the machine on purpose; a driver in Rust does so when it panics.",
+        ("who did", *_BY_KIND),
+    ),
     0xE3: Explanation(
         "A resource was released by a thread that does not hold it.",
         ("the resource", "the thread", "table of owners, where there is one"),

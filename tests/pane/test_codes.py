@@ -94,6 +94,8 @@ def test_the_kind_says_what_the_others_are() -> None:
         "the timer",
     )
     assert meanings("0xC4", ("0x17", "0x1000", "0x0", "0x2000"))[1] == "the resource"
+    panic = meanings("0xE2", ("0x52555354", "0x1000", "0x4", "0x90000000b"))
+    assert panic[0] == "the letters RUST: a panic" and panic[3].startswith("column, line")
     assert meanings("0xC4", ("0xeeee", "0x0", "0x0", "0x0"))[0] == "which check"
     assert meanings("0xC4", ("what?",)) == ("which check",)
     assert meanings("0xC1", ("0x1",)) == ("address freed, or the IRQL",)
