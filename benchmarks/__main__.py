@@ -20,6 +20,7 @@ from .notebook import notebook_rows
 from .pool import pool_rows
 from .simulator import simulator_rows
 from .sysroot import sysroot_rows
+from .winrm import winrm_rows
 
 GROUPS = {
     "notebook": notebook_rows,
@@ -30,6 +31,7 @@ GROUPS = {
     "pool": pool_rows,
     "kernel": kernel_rows,
     "sysroot": sysroot_rows,
+    "winrm": winrm_rows,
 }
 
 

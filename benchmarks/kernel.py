@@ -109,7 +109,8 @@ _BODIES = {
 }
 
 
-def _build(name: str) -> Path:
+def driver_image(name: str) -> Path:
+    """The built driver called ``name`` in _BODIES."""
     return build_text(f"bench_{name}", _DRIVER.replace("BODY", _BODIES[name]), release=True).sys
 
 
@@ -125,7 +126,7 @@ def _seconds(image: Path, **options: int) -> float:
 def kernel_rows(runs: int) -> list[Row]:
     """A row for each number of the kernel's own; slower ones with fewer runs."""
     few = min(runs, 5)
-    images = {name: _build(name) for name in _BODIES}
+    images = {name: driver_image(name) for name in _BODIES}
     calls = [_CALLS / _seconds(images["calls"]) for _ in range(few)]
     pool = [2 * _POOL / _seconds(images["pool"]) for _ in range(few)]
     switches = [1e6 * _seconds(images["switches"], processors=1) / _SWITCHES for _ in range(few)]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +9,18 @@ from typing import Any
 import pytest
 
 from tests.winrm.certificates import Authority
-from tests.winrm.machine import WINE, Machine
+from tests.winrm.machine import Machine, wine_machine
 from tests.winrm.server import WinRMServer
 
-WINE_SERVER = WINE.with_name("wineserver64")
 USER, PASSWORD = "lab", "p4ss:wörd 50%"
+
+
+def ntlm_users() -> str:
+    """What pyspnego's server side reads; a password with ":" in it needs this form there."""
+    from spnego._ntlm_raw.crypto import lmowfv1, ntowfv1
+
+    hashes = f"{lmowfv1(PASSWORD).hex()}:{ntowfv1(PASSWORD).hex()}"
+    return f"{USER}:1000:{hashes}:[U]:LCT-1589398321\n"
 
 
 @pytest.fixture
@@ -37,12 +41,8 @@ def serve(
 ) -> Iterator[Callable[..., WinRMServer]]:
     """Start a service with one user; it is ended with the test."""
     started: list[WinRMServer] = []
-    # What pyspnego's server side reads; a password with ":" in it needs the other form there.
-    from spnego._ntlm_raw.crypto import lmowfv1, ntowfv1
-
-    hashes = f"{lmowfv1(PASSWORD).hex()}:{ntowfv1(PASSWORD).hex()}"
     users = tmp_path / "ntlm-users"
-    users.write_text(f"{USER}:1000:{hashes}:[U]:LCT-1589398321\n")
+    users.write_text(ntlm_users())
     monkeypatch.setenv("NTLM_USER_FILE", str(users))
 
     def start(**options: Any) -> WinRMServer:
@@ -57,25 +57,6 @@ def serve(
 
 @pytest.fixture(scope="session")
 def wine_prefix() -> Iterator[Path]:
-    """A clone of the template of the target ``wine``, with its server started beforehand."""
-    from kernellab.build import cache
-    from kernellab.target.wine import installed, prefix
-
-    made = prefix.ensure(cache.cache_root() / "wine", installed.find())
-    folder = Path(tempfile.mkdtemp(prefix="winrm-", dir=cache.cache_root()))
-    place = folder / "prefix"
-    prefix._copy(made, place)
-    (place / "dosdevices").mkdir()
-    (place / "dosdevices" / "c:").symlink_to("../drive_c")
-    quiet: dict[str, Any] = {
-        **{"env": prefix.environment(place), "stdin": subprocess.DEVNULL},
-        **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
-    }
-    try:
-        subprocess.run([str(WINE_SERVER), "-p"], check=True, timeout=60, **quiet)
-        subprocess.run([str(WINE), "hostname"], check=True, timeout=60, **quiet)
+    """A Wine machine of its own, running."""
+    with wine_machine() as place:
         yield place
-    finally:
-        subprocess.run([str(WINE_SERVER), "-k"], check=False, timeout=60, **quiet)
-        subprocess.run([str(WINE_SERVER), "-w"], check=False, timeout=60, **quiet)
-        shutil.rmtree(folder)

@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 WINE: Final = Path("/usr/lib/wine/wine64")
+SERVER: Final = WINE.with_name("wineserver64")
 HERE: Final = Path(__file__).parent
 
 #: A machine as it comes out of the installer.
@@ -83,7 +87,7 @@ class Machine:
         if self.prefix is not None:
             quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
             for flag in ("-k", "-w", "-p"):
-                line = [str(WINE.with_name("wineserver64")), flag]
+                line = [str(SERVER), flag]
                 subprocess.run(line, env=self._wine(os.environ), timeout=60, check=False, **quiet)
             line = [str(WINE), "hostname"]
             subprocess.run(line, env=self._wine(os.environ), timeout=60, check=True, **quiet)
@@ -139,3 +143,29 @@ class Machine:
             cwd=self.drive,
             start_new_session=True,
         )
+
+
+@contextmanager
+def wine_machine() -> Iterator[Path]:
+    """A clone of the template of the target ``wine``, with its server started beforehand."""
+    from kernellab.build import cache
+    from kernellab.target.wine import installed, prefix
+
+    made = prefix.ensure(cache.cache_root() / "wine", installed.find())
+    folder = Path(tempfile.mkdtemp(prefix="winrm-", dir=cache.cache_root()))
+    place = folder / "prefix"
+    prefix._copy(made, place)
+    (place / "dosdevices").mkdir()
+    (place / "dosdevices" / "c:").symlink_to("../drive_c")
+    quiet: dict[str, Any] = {
+        **{"env": prefix.environment(place), "stdin": subprocess.DEVNULL},
+        **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
+    }
+    try:
+        subprocess.run([str(SERVER), "-p"], check=True, timeout=60, **quiet)
+        subprocess.run([str(WINE), "hostname"], check=True, timeout=60, **quiet)
+        yield place
+    finally:
+        subprocess.run([str(SERVER), "-k"], check=False, timeout=60, **quiet)
+        subprocess.run([str(SERVER), "-w"], check=False, timeout=60, **quiet)
+        shutil.rmtree(folder)

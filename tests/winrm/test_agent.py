@@ -12,14 +12,12 @@ import kernellab
 from kernellab.build import BuildResult
 from kernellab.errors import NtStatusError, TargetLost
 from kernellab.target import config
-from tests.winrm.conftest import PASSWORD, USER, WINE_SERVER
-from tests.winrm.machine import WINE, Machine
+from tests.winrm.conftest import PASSWORD, USER
+from tests.winrm.machine import SERVER, WINE, Machine
 from tests.winrm.server import WinRMServer
 
 pytestmark = [
-    pytest.mark.skipif(
-        not WINE.exists() or not WINE_SERVER.exists(), reason="Wine is not installed"
-    ),
+    pytest.mark.skipif(not WINE.exists() or not SERVER.exists(), reason="Wine is not installed"),
     pytest.mark.xdist_group("winrm-wine"),
     pytest.mark.slow,
 ]

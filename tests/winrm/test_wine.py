@@ -13,15 +13,13 @@ from kernellab.target import config
 from kernellab.target.credentials import Secret
 from kernellab.target.winrm import target
 from kernellab.target.winrm.endpoint import WinRMEndpoint
-from tests.winrm.conftest import PASSWORD, USER, WINE_SERVER
-from tests.winrm.machine import WINE, Machine
+from tests.winrm.conftest import PASSWORD, USER
+from tests.winrm.machine import SERVER, WINE, Machine
 from tests.winrm.server import WinRMServer
 
 GCC = shutil.which("x86_64-w64-mingw32-gcc")
 pytestmark = [
-    pytest.mark.skipif(
-        not WINE.exists() or not WINE_SERVER.exists(), reason="Wine is not installed"
-    ),
+    pytest.mark.skipif(not WINE.exists() or not SERVER.exists(), reason="Wine is not installed"),
     pytest.mark.skipif(GCC is None, reason="mingw-w64 is not installed"),
     pytest.mark.xdist_group("winrm-wine"),
     pytest.mark.slow,
