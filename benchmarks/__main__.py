@@ -21,6 +21,7 @@ from .pool import pool_rows
 from .simulator import simulator_rows
 from .sysroot import sysroot_rows
 from .winrm import winrm_rows
+from .wine import wine_rows
 
 GROUPS = {
     "notebook": notebook_rows,
@@ -32,6 +33,7 @@ GROUPS = {
     "kernel": kernel_rows,
     "sysroot": sysroot_rows,
     "winrm": winrm_rows,
+    "wine": wine_rows,
 }
 
 
