@@ -20,8 +20,8 @@ from .notebook import notebook_rows
 from .pool import pool_rows
 from .simulator import simulator_rows
 from .sysroot import sysroot_rows
-from .winrm import winrm_rows
 from .wine import wine_rows
+from .winrm import winrm_rows
 
 GROUPS = {
     "notebook": notebook_rows,
