@@ -35,7 +35,7 @@ from .errors import (
 )
 from .failures import lost_error, typed_error
 from .hardware import Hardware
-from .prints import Events, Prints
+from .prints import Events, Prints, addressed
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
 from .session import Pending, RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
@@ -390,7 +390,8 @@ class Target(Hardware, System, Traces):
     # -- events, on the session's thread --------------------------------------------------------
 
     def _take(self, batch: Sequence[Event]) -> None:
-        events = [self._symbolized(event) for event in batch]
+        on = [d.name for d in self.drivers.values() if d.loaded or d.state == "loading"]
+        events = addressed([self._symbolized(event) for event in batch], on)
         prints: dict[str, list[DbgPrint | Prints]] = {}
         for event in events:
             if isinstance(event, DbgPrint | Prints):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count, repeat
 from typing import Any, ClassVar, Final, overload
 
@@ -89,6 +89,20 @@ def singles(event: Event) -> Sequence[Event]:
 def parts_of(events: Sequence[Event]) -> Sequence[Event]:
     """The batch with its runs as they came, for who takes :class:`Prints` as well."""
     return events.parts if isinstance(events, Events) else events
+
+
+def addressed(events: Sequence[Event], drivers: Sequence[str]) -> list[Event]:
+    """``events``, in which a print that nobody knows the driver of is one of each of ``drivers``.
+
+    A guest agent cannot always tell who printed; with its own number, the line is in each log.
+    """
+    out: list[Event] = []
+    for event in events:
+        if isinstance(event, DbgPrint | Prints) and not event.driver and drivers:
+            out.extend(replace(event, driver=name) for name in drivers)
+        else:
+            out.append(event)
+    return out
 
 
 def encode(run: Prints) -> str:

@@ -74,3 +74,14 @@ def test_what_is_no_run_is_refused(change: dict[str, Any]) -> None:
     assert len(prints.parse(good)) == 2
     with pytest.raises(ProtocolError):
         prints.parse({**good, **change})
+
+
+def test_prints_of_nobody_are_in_each_drivers_log() -> None:
+    lost, own = Prints(1, "", ["a\n", "b\n"], [0.0, 1.0]), DbgPrint(3, "one", "c\n")
+    one, two, three = prints.addressed([lost, own], ["one", "two"])
+    assert [(each.driver, each.seq) for each in (one, two, three)] == [
+        *(("one", 1), ("two", 1), ("one", 3)),
+    ]
+    assert isinstance(two, Prints)
+    assert [record.driver for record in two.records] == ["two", "two"]
+    assert prints.addressed([lost], []) == [lost]
