@@ -119,7 +119,18 @@ _PAGE = """() => {
         }, { once: true, capture: true });
       });
     },
-    drawn: (text) => until(() => texts().includes(text)),
+    // No look at each frame: that would have the page make frames that nobody needs.
+    drawn: (text) => new Promise((done) => {
+      const seen = new MutationObserver(() => look());
+      const look = async () => {
+        if (texts().at(-1) !== text) return;
+        seen.disconnect();
+        await frame();
+        done(now());
+      };
+      seen.observe(document.body, { childList: true, subtree: true });
+      look();
+    }),
     longest,
     async jump(share) {
       const before = inSight()[0];

@@ -71,6 +71,8 @@ class Feed:
         self._sent = 0
         self._sent_once = False
         self._head_changed = self._panels_changed = False
+        self._head_sent: dict[str, Any] | None = None
+        self._answer_due = False  # a view has spoken: the head line goes out, changed or not
         self._again: list[float] | None = None  # not planned yet
         self._static_due = self._static_latest = 0.0
 
@@ -107,7 +109,7 @@ class Feed:
     def heard(self, ask_from: int | None = None) -> None:
         """A view has spoken, and wants rows from a number on (the lock is held)."""
         self._again = []
-        self._head_changed = True  # the answer that tells a view it is heard
+        self._head_changed = self._answer_due = True
         if ask_from is not None:
             self._sent = min(self._sent, max(ask_from, 0))
             self._sent_once = False
@@ -192,7 +194,7 @@ class Feed:
         rows = self._content.rows()
         if rows.total <= AGAIN_ROWS:
             self._sent, self._sent_once = rows.base, False
-            self._head_changed = self._panels_changed = True
+            self._head_changed = self._answer_due = self._panels_changed = True
 
     def _pending(self) -> bool:
         return (
@@ -216,6 +218,9 @@ class Feed:
             new = bool(batch.texts) or not self._sent_once
             self._sent_once = True
             head = self._content.head() if self._head_changed else None
+            if head == self._head_sent and not self._answer_due:
+                head = None  # new rows alone
+            self._answer_due = False
             panels = self._content.panels() if self._panels_changed else None
             fixes = self._content.fixes() if self._panels_changed else []
             self._head_changed = self._panels_changed = False
@@ -230,6 +235,7 @@ class Feed:
             times, meta, origin = columns
             widget.send(content, [times, meta, text, origin])
         if head is not None:
+            self._head_sent = head
             # Unequal each time, so that it is sent even when nothing else has changed.
             widget.head = {**head, "beat": time.monotonic()}
         if panels is not None:

@@ -335,7 +335,6 @@ class LogPane:
             "heard": buttons.heard,
             "progress": self._progress.head(),
             "reasons": buttons.reasons(self._state, loaded=self._loaded),
-            "total": self._rows.total,
             "dropped": self._rows.dropped,
             "pane": self.id,
             "tabs": self._tabs.head(),

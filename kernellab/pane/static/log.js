@@ -14,6 +14,7 @@ import { Patterns } from "./patterns.js";
 const FILTER_SLICE = 10; // milliseconds
 const BRIEF = 22; // characters of the count that fit into a narrow pane's bar
 const REDRAW = 80; // between two drawings while a search goes on
+const STREAM = 120; // between two drawings while lines stream in: a frame that is drawn costs more than they do
 const ASK_AGAIN = 1500;
 
 export class LogView {
@@ -126,7 +127,15 @@ export class LogView {
     }
     if (this.store.end >= content.total) this.answered();
     if (outcome) this.restart();
-    this.refresh(outcome);
+    const early = (this.drawnAt ?? -STREAM) + STREAM - performance.now();
+    if (outcome || early <= 0) this.refresh(outcome);
+    else this.soon(early);
+  }
+
+  // Refresh after so many milliseconds, if nothing does so before.
+  soon(milliseconds) {
+    clearTimeout(this.filterTimer);
+    this.filterTimer = setTimeout(() => this.refresh(false), milliseconds);
   }
 
   names(drivers, components) {

@@ -16,7 +16,7 @@ export function headOf(model) {
     files: Array.isArray(head.files) ? head.files.filter(isText) : null,
   };
   for (const name of SCALARS) if (typeof head[name] !== "string") sane[name] = "";
-  for (const name of ["total", "dropped"]) if (!isNumber(head[name])) sane[name] = 0;
+  if (!isNumber(head.dropped)) sane.dropped = 0;
   for (const name of ["reasons", "progress"]) if (!isObject(head[name])) sane[name] = null;
   return sane;
 }

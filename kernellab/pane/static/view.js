@@ -128,7 +128,7 @@ class Pane {
     if (content?.type === "tab") {
       this.tabs.message(content, buffers);
     } else if (content?.type === "rows") {
-      this.heard();
+      if (!this.live || this.gone) this.heard();
       this.log.message(content, buffers);
     }
   }
