@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import labextension
+from tools import bindings, labextension
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,9 +44,12 @@ def main(arguments: list[str]) -> int:
     if arguments == ["docs"]:
         return 0
     labextension.build()
-    manifest = ROOT / "rust-template" / "tools" / "bindgen" / "Cargo.toml"
-    command = ["cargo", "run", "--quiet", "--manifest-path", str(manifest)]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    manifest = ROOT / bindings.GENERATOR / "Cargo.toml"
+    command = ["cargo", "run", "--locked", "--quiet", "--manifest-path", str(manifest)]
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code == 0:
+        bindings.record()
+    return code
 
 
 if __name__ == "__main__":

@@ -244,6 +244,7 @@ class Lab:
         self.page.wait_for_function(
             f"document.querySelectorAll('.jp-Notebook .jp-Cell').length === {count}",
             timeout=SETTLE,
+            polling=100,
         )
         if kernel:
             self.wait_for_idle()
