@@ -72,6 +72,8 @@ class Driver(Inspected):
         self._started = 0.0
         #: Its source by the names that debug information has for it, where that is known.
         self.sources: Mapping[str, str] = {}
+        # An interrupt came while it was loaded: whether it is on the machine is not known.
+        self._in_doubt = False
         #: Called with this driver after each change of its state.
         self.on_state: Callable[[Driver], None] | None = None
 
@@ -228,6 +230,7 @@ class Driver(Inspected):
                 self._set_state("unloaded")
 
     def _failed(self, error: BaseException) -> None:
+        self._in_doubt = isinstance(error, KeyboardInterrupt)
         if isinstance(error, Bugcheck):
             state = "bug check"
         elif isinstance(error, TargetTimeout):
@@ -392,6 +395,20 @@ def exclusive(target: Target, waiting: Callable[[], object] | None = None) -> It
         yield
     finally:
         lock.release()
+
+
+def clear_up(driver: Driver | None) -> None:
+    """Take away what an interrupted load may have left on the machine."""
+    if driver is None or not driver._in_doubt:
+        return
+    driver._in_doubt = False
+    try:
+        driver.target.call("unload", driver=driver.name, close_handles=True)
+    except UsageError:
+        pass  # it was not loaded
+    except NtStatusError:
+        driver._set_state("running")
+        take_away(driver)
 
 
 def take_away(driver: Driver) -> None:

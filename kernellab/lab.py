@@ -24,7 +24,7 @@ from . import guest, ntdata, protocol
 from .build.symbols import Symbols, symbolize
 from .crate import validate_name
 from .deploy import image_for
-from .driver import DeviceHandle, Driver
+from .driver import DeviceHandle, Driver, clear_up
 from .errors import (
     KernelLabError,
     TargetLost,
@@ -155,6 +155,7 @@ class Target(Hardware, System, Traces):
         """Load a prepared or unloaded driver and run its DriverEntry; errors as for ``load``."""
         with self._busy:
             self._ready()
+            clear_up(self.drivers.get(driver.name))
             self.drivers[driver.name] = driver
             driver._begin(Symbols.beside(driver.image))
             try:

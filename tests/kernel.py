@@ -60,6 +60,13 @@ class Notebook:
         message: str = self.client.execute(code)
         return message
 
+    def begun(self, message: str, timeout: float = 60) -> None:
+        """Wait until the kernel runs the cell: an earlier interrupt can cost it the message."""
+        kind, parent = "", ""
+        while (kind, parent) != ("execute_input", message):
+            got = self.client.get_iopub_msg(timeout=timeout)
+            kind, parent = got["msg_type"], got["parent_header"].get("msg_id")
+
     def finish(self, message: str, timeout: float = 120) -> Result:
         result = Result("")
         end = time.monotonic() + timeout

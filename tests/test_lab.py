@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -69,6 +70,29 @@ def test_failing_entry_names_its_status(target: Target, build_driver: Build) -> 
 
 
 NULL = 'let v = unsafe { core::ptr::null::<u32>().read_volatile() }; println!("{v}");'
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_beside_the_load_leaves_nothing_loaded(
+    target: Target, hello: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It met neither the request nor its reply, but what comes before or behind them."""
+    request = target._request
+
+    def interrupted(command: str, wait: float, **fields: Any) -> dict[str, Any]:
+        if command == "load":
+            monkeypatch.undo()
+            if when == "after":
+                request(command, wait, **fields)
+            raise KeyboardInterrupt
+        return request(command, wait, **fields)
+
+    monkeypatch.setattr(target, "_request", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        target.load(hello)
+    driver = target.load(hello)
+    assert [record.text for record in driver.log] == ["hello from the kernel\n"]
+    driver.unload()
 
 
 def test_bug_check_names_the_line_and_the_next_load_reboots(

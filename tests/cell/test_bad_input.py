@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -273,12 +275,16 @@ def test_the_stop_button_at_any_moment(notebook: Notebook) -> None:
     stopped = 0
     for step in range(16):
         message = notebook.start(cell("anytime", edited(f"step {step}")))
+        notebook.begun(message)
         time.sleep(step * 0.04)
         notebook.manager.interrupt_kernel()
-        result = notebook.finish(message)
-        if result.status != "ok":
-            assert result.name == "KeyboardInterrupt", result.traceback
-            stopped += 1
+        # One that meets ipykernel itself, before or after the cell, can cost it the reply:
+        # all that is asked then is that the kernel goes on.
+        with contextlib.suppress(queue.Empty):
+            result = notebook.finish(message, 15)
+            if result.status != "ok":
+                assert result.name in ("KeyboardInterrupt", ""), result.traceback
+                stopped += 1
         wait_for(lambda: not working(notebook, "cargo", "rustc"), seconds=5)
         assert notebook.value("1 + 1") == "2"
     assert stopped

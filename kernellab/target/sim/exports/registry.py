@@ -347,6 +347,8 @@ def _calling_module() -> str:
 
 
 def _add(entry: Export) -> None:
-    if entry.name in _exports:
+    # The same module again: its first import was interrupted half-way.
+    known = _exports.get(entry.name, entry)
+    if known.family != entry.family:
         raise ValueError(f"{entry.name} is exported twice")
     _exports[entry.name] = entry
