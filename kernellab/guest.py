@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .build import agent, cache
 from .crate.template import template_root
+from .sources import build_text
 
 if TYPE_CHECKING:
     from .build.cache import Progress
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
 def agent_program(progress: Progress | None = None) -> Path:
     """``agent.exe``, built where it is not there yet. Raises ToolchainError and BuildError."""
     return agent.build(template_root(), progress=progress)
+
+
+def capture_driver(progress: Progress | None = None) -> Path:
+    """``dbgtap.sys``, the driver that hears what others print, built where it is not there yet.
+
+    Raises ToolchainError and BuildError.
+    """
+    folder = template_root() / "dbgtap" / "src"
+    files = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.rs")}
+    source = files.pop("lib.rs")
+    result = build_text(
+        "dbgtap", source, file_name="lib.rs", modules=files, release=True, progress=progress
+    )
+    return result.sys
 
 
 def prepare(

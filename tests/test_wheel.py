@@ -60,6 +60,8 @@ def test_wheel_holds_the_template_and_the_panes_files(wheel: Path) -> None:
         "rustfmt.toml",
         "driver/Cargo.toml",
         "driver/src/lib.rs",
+        "agent/src/main.rs",
+        "dbgtap/src/tap.rs",
         "windows-kernel-rs/src/lib.rs",
         "windows-kernel-sys/src/lib.rs",
     ):

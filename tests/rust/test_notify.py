@@ -53,6 +53,16 @@ def test_programs(notify: Path, seed: int) -> None:
         assert driver.log.lines[-5:] == DROPPED
 
 
+def test_a_release_build_unregisters_what_it_has_registered() -> None:
+    """The routine's address is one and the same, whatever is inlined where."""
+    built = build_text("notify", SOURCE.read_text(encoding="utf-8"), release=True)
+    with kernellab.connect("sim") as target:
+        driver = target.load(built.sys)
+        driver.unload()
+        assert driver.log.lines[-5:] == DROPPED
+        assert target.violations == []
+
+
 def test_the_registry(notify: Path) -> None:
     with kernellab.connect("sim") as target:
         driver = target.load(notify)

@@ -9,7 +9,7 @@ from ..kernel.execution import Steps
 from ..kernel.printf import DBGPRINT_LIMIT, read_string, vformat
 from ..kernel.structs import Struct, size_of
 from ..machine.cpu import Fault
-from .registry import DISPATCH_LEVEL, HIGH_LEVEL, VaList, export
+from .registry import HIGH_LEVEL, VaList, export
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _TAG: Final = int.from_bytes(b"DbgP", "little")
 _DEFAULT_COMPONENT: Final = 101  # DPFLTR_DEFAULT_ID
 _INFO_LEVEL: Final = 3  # DPFLTR_INFO_LEVEL
+_SYNCH_LEVEL: Final = 12
 _EVERYTHING: Final = (
     "every line is shown, whatever its component and level; Windows filters by "
     "Kd_<component>_Mask, and by default drops what DbgPrint itself prints"
@@ -41,24 +42,27 @@ def _print(k: Kernel, component: int, level: int, text: bytes) -> int | Steps:
     if (
         k.callbacks.any("DbgSetDebugPrintCallback")
         and k.scheduler.current.number not in k.system.printing
+        and not k.system.crashing
     ):
         return call_back(k, component, level, raw)
     return 0
 
 
 def call_back(k: Kernel, component: int, level: int, raw: bytes) -> Steps:
-    """Give the text to the callbacks of DbgSetDebugPrintCallback, at DISPATCH_LEVEL or above.
+    """Give the text to the callbacks of DbgSetDebugPrintCallback, at SYNCH_LEVEL or above.
 
-    What a callback prints itself is shown, and is not given to callbacks again.
+    As Windows is seen to act: the IRQL is raised to 12, of the STRING only Length and Buffer are
+    filled in, and during a bug check nobody is called. What a callback prints itself is shown, and
+    is not given to callbacks again.
     """
     irql, number = k.cpu.irql, k.scheduler.current.number
-    k.scheduler.set_irql(max(irql, DISPATCH_LEVEL))
+    k.scheduler.set_irql(max(irql, _SYNCH_LEVEL))
     k.system.printing.add(number)
     buffer = k.pool.allocate(max(len(raw), 1), _TAG)
     k.memory.write(buffer, raw)
     output = k.pool.allocate(size_of("STRING"), _TAG)
     string = Struct(k.memory, "STRING", output)
-    string["Length"] = string["MaximumLength"] = len(raw)
+    string["Length"], string["MaximumLength"] = len(raw), 0
     string["Buffer"] = buffer
     try:
         for callback in k.callbacks.of("DbgSetDebugPrintCallback"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..kernel.callbacks import Registration
+from ..kernel.execution import Steps
 from ..kernel.structs import const
 from .registry import APC_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL, export
 
@@ -20,25 +21,25 @@ _EVERY_COMPONENT: Final = 1
 @export(
     "NTSTATUS DbgSetDebugPrintCallback(PDEBUG_PRINT_CALLBACK DebugPrintCallback, BOOLEAN Enable)",
     irql=APC_LEVEL,
+    simplified="what a callback prints itself is not given to callbacks; Windows does, for ever",
 )
-def DbgSetDebugPrintCallback(k: Kernel, DebugPrintCallback: int, Enable: int) -> int:
+def DbgSetDebugPrintCallback(k: Kernel, DebugPrintCallback: int, Enable: int) -> int | Steps:
     """WDK: "DbgSetDebugPrintCallback function (wdm.h)".
 
-    The routine gets (PSTRING Output, ULONG ComponentId, ULONG Level) for each print.
+    The routine gets (PSTRING Output, ULONG ComponentId, ULONG Level) for each print. One that is
+    registered twice is called twice; unregistering waits until it runs nowhere.
     """
     kind = "DbgSetDebugPrintCallback"
     found = k.callbacks.find(kind, routine=DebugPrintCallback)
     if not DebugPrintCallback:
         return const("STATUS_INVALID_PARAMETER")
     if Enable:
-        if found is not None:
-            return const("STATUS_INVALID_PARAMETER")
         k.callbacks.add(Registration(kind, DebugPrintCallback, k.caller()))
         return 0
     if found is None:
         return const("STATUS_NOT_FOUND")
     k.callbacks.remove(found)
-    return 0
+    return k.callbacks.drain(found)
 
 
 def _bits(level: int) -> int:

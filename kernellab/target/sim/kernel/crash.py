@@ -33,6 +33,7 @@ def run_callbacks(k: Kernel) -> None:
 
     A callback that fails ends this, and nothing more.
     """
+    k.system.crashing = True
     kinds = "KeRegisterBugCheckCallback", "KeRegisterBugCheckReasonCallback"
     records = [r for kind in kinds for r in reversed(k.callbacks.of(kind))]
     if not records:

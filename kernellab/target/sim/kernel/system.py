@@ -38,6 +38,8 @@ class SystemState:
     secondary_data: dict[str, bytes] = field(default_factory=dict)
     #: Processors on which a print callback runs: what it prints is not given to it again.
     printing: set[int] = field(default_factory=set)
+    #: A bug check is on its way: KiBugCheckActive.
+    crashing: bool = False
     #: DPFLTR masks that were changed, by component.
     filter_masks: dict[int, int] = field(default_factory=dict)
     reinitializations: list[Reinitialization] = field(default_factory=list)

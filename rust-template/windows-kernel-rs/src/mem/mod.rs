@@ -6,6 +6,7 @@
 //! | collections | [`VecExt`], [`StringExt`], [`try_format!`](crate::try_format) |
 //! | another pool, a tag of one's own | [`PoolBox`], [`PagedBox`] |
 //! | many values of one size, made and dropped often | [`Lookaside`] |
+//! | records that come at any IRQL, in memory that is there | [`Ring`] |
 //! | a program's memory | [`user`] |
 //! | pages for other drivers and devices | [`Mdl`], [`Contiguous`], [`PhysicalAddress`] |
 //! | a device's registers | [`IoSpace`] |
@@ -19,6 +20,7 @@ pub mod lookaside;
 pub mod mdl;
 pub mod physical;
 pub mod pool_box;
+pub mod ring;
 pub mod user;
 
 pub use arc::Arc;
@@ -28,6 +30,7 @@ pub use lookaside::{Lookaside, LookasideBox};
 pub use mdl::Mdl;
 pub use physical::{Contiguous, PhysicalAddress};
 pub use pool_box::{NonPaged, Paged, PagedBox, Pool, PoolBox, Tag};
+pub use ring::Ring;
 
 use alloc::alloc::alloc;
 use alloc::boxed::Box;

@@ -135,6 +135,8 @@ impl Drop for ImageNotify {
     }
 }
 
+// Another crate that inlined it would have its own copies, of other addresses, to unregister.
+#[inline(never)]
 fn routine(index: usize) -> PLOAD_IMAGE_NOTIFY_ROUTINE {
     match index {
         0 => Some(notify::<0>),

@@ -7,6 +7,7 @@
 //! | [`ImageNotify`] | programs, DLLs and drivers are mapped | |
 //! | [`RegistryNotify`] | keys and values are about to be used | an operation can be refused |
 //! | [`HandleNotify`] | handles of processes and threads are about to be made | rights can be taken away |
+//! | [`PrintNotify`] | text goes to the debug output | |
 //!
 //! Each is a value: making it registers a closure, dropping it unregisters the closure, waits until
 //! it runs nowhere any more, and drops what it owns. So keep the value in the module. The closure
@@ -15,7 +16,7 @@
 //! ([`core::mem::forget`]) keeps the driver's image in memory until the next boot.
 //!
 //! Windows limits how many drivers can be told; one driver has [`MAX`] places each for processes,
-//! threads and images, whose routines get no context from the kernel.
+//! threads, images and prints, whose routines get no context from the kernel.
 //!
 //! ```no_run
 //! use windows_kernel_rs::notify::{ProcessEvent, ProcessNotify};
@@ -40,6 +41,7 @@
 
 mod handle;
 mod image;
+mod print;
 mod process;
 mod registry;
 mod slots;
@@ -47,6 +49,7 @@ mod thread;
 
 pub use handle::{HandleNotify, HandleOf, HandleRequest, Handles};
 pub use image::{Image, ImageNotify};
+pub use print::{DebugPrint, PrintNotify};
 pub use process::{NewProcess, ProcessEvent, ProcessNotify};
 pub use registry::{KeyPath, RegistryEvent, RegistryKey, RegistryNotify};
 pub use slots::MAX;

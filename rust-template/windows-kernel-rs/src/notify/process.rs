@@ -144,6 +144,8 @@ impl Drop for ProcessNotify {
     }
 }
 
+// Another crate that inlined it would have its own copies, of other addresses, to unregister.
+#[inline(never)]
 fn routine(index: usize) -> PCREATE_PROCESS_NOTIFY_ROUTINE_EX {
     match index {
         0 => Some(notify::<0>),

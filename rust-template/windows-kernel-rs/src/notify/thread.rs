@@ -99,6 +99,8 @@ impl Drop for ThreadNotify {
     }
 }
 
+// Another crate that inlined it would have its own copies, of other addresses, to unregister.
+#[inline(never)]
 fn routine(index: usize) -> PCREATE_THREAD_NOTIFY_ROUTINE {
     match index {
         0 => Some(notify::<0>),

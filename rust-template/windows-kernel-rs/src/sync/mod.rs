@@ -5,6 +5,7 @@
 //! | [`SpinLock`] | short sections, also in DPCs | spins | DISPATCH | yes |
 //! | [`QueuedSpinLock`] | the same, contended by many processors | spins | DISPATCH | yes |
 //! | [`RwSpinLock`] | the same, for many readers or one writer | spins | DISPATCH | yes |
+//! | [`HighLock`] | the same, for code at any IRQL | spins | HIGH | yes |
 //! | [`Mutex`] | the usual lock of threads | sleeps | no change, APCs off | yes |
 //! | [`RwLock`] | many readers or one writer | sleeps | no change, APCs off | yes |
 //! | [`FastMutex`] | as `Mutex`, with [`try_lock`](FastMutex::try_lock) | sleeps | APC | boxed |
@@ -53,6 +54,7 @@ use shown;
 
 pub mod event;
 pub mod fast_mutex;
+pub mod high_lock;
 pub mod once;
 pub mod push_lock;
 pub mod resource;
@@ -68,6 +70,7 @@ mod host;
 
 pub use event::{Event, EventKind};
 pub use fast_mutex::{FastMutex, FastMutexGuard};
+pub use high_lock::{HighLock, HighLockGuard};
 pub use once::{LazyLock, Once, OnceLock};
 pub use push_lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use resource::{Resource, ResourceReadGuard, ResourceWriteGuard};

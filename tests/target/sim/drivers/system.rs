@@ -141,10 +141,12 @@ unsafe fn run(code: u32) -> u64 {
                 let twice = DbgSetDebugPrintCallback(Some(on_print), 1) as u32;
                 println!("at {}", KeGetCurrentIrql());
                 let off = DbgSetDebugPrintCallback(Some(on_print), 0) as u64;
+                let both = DbgSetDebugPrintCallback(Some(on_print), 0) as u64;
+                let gone = DbgSetDebugPrintCallback(Some(on_print), 0) as u32;
                 DbgPrintEx(77, 3, c"unseen\n".as_ptr().cast());
                 let seen = (&raw const SEEN).read();
                 println!("{} {} {} {:?}", seen[0], seen[1], seen[2], &seen[4..8]);
-                u64::from(twice) | set | off
+                u64::from(twice) << 32 | u64::from(gone) | set | off | both
             }
             14 => {
                 KeBugCheckEx(0xE2, 1, 2, 3, 4);
