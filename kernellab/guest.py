@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .build import agent, cache
 from .crate.template import template_root
+from .deploy import image_for
 from .sources import build_text
 
 if TYPE_CHECKING:
@@ -39,13 +40,17 @@ def prepare(
 ) -> dict[str, Any]:
     """What a target that wants the agent gets, made once; nothing for the others.
 
-    Of a target whose ``options`` name another ``program``, that is what it runs.
+    Of a target whose ``options`` name another ``program``, that is what it runs. Raises what
+    building and signing do.
     """
     if not kind.wants_agent or "program" in options:
         return {}
     folder = cache.cache_root()
     kind.prepare(folder, progress)
-    return {"agent": agent_program(progress), "folder": folder}
+    made: dict[str, Any] = {"agent": agent_program(progress), "folder": folder}
+    if kind.wants_capture:
+        made["capture"] = image_for(kind, capture_driver(progress))
+    return made
 
 
 def setup_wine(progress: Progress | None = None) -> None:

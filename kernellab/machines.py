@@ -16,6 +16,7 @@ from .errors import TargetLost, UsageError
 
 if TYPE_CHECKING:
     from .target.config import Machine
+    from .target.credentials import Secret
     from .target.winrm.prepare import Seen
 
 #: Exit codes: all there, or done; something is missing, or there are changes that were not made.
@@ -209,12 +210,29 @@ def _prepare(given: argparse.Namespace) -> int:
         else:
             count = len(prepare.apply(machine, secret, seen))
         print(f"{count} {'setting' if count == 1 else 'settings'} changed on {machine.host}.")
+    if not given.undo:
+        for path in _put(machine, secret):
+            print(f"put there: {path}")
     if given.restart:
         prepare.restart(machine, secret)
         print(f"{machine.host} restarts.")
     elif lines:
         print("Some count after a restart only: --restart does that.")
     return OK
+
+
+def _put(machine: Machine, secret: Secret) -> list[str]:
+    """The agent and the signed capture driver, so that the first session finds them."""
+    from . import guest
+    from .target import registry
+    from .target.winrm.target import agent_path, capture_path, put
+
+    made = guest.prepare(registry.get(machine.name), {})
+    agent, capture = made["agent"].read_bytes(), made["capture"]
+    files = {agent_path(agent): agent, capture_path(capture): capture}
+    for path, data in files.items():
+        put(machine, secret, path, data)
+    return list(files)
 
 
 def _agreed(question: str) -> bool:

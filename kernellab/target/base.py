@@ -77,6 +77,10 @@ class TargetKind(ABC):
     #: Whether it loads only drivers that are signed with the user's test certificate.
     wants_signature: ClassVar[bool] = False
 
+    #: Whether its agent hears prints by the capture driver: :meth:`start` gets its image, as bytes
+    #: and signed where that is wanted, as ``capture``.
+    wants_capture: ClassVar[bool] = False
+
     @abstractmethod
     def start(self, **options: Any) -> Endpoint:
         """Start an endpoint. Raises TargetLost with what to do when it cannot."""

@@ -57,6 +57,10 @@ def test_drivers_are_loaded_by_the_agent_and_leave_nothing(
 ) -> None:
     with connect() as lab:
         assert {"again", "services"} <= lab.features
+        there = lab._request("file_list", 10, path=r"C:\ProgramData\kernellab")["entries"]
+        kinds = sorted({str(each["name"]).partition("-")[0] for each in there})
+        assert kinds == ["agent", "dbgtap"]  # Wine cannot load it: "unsupported", and no warning
+        assert lab._request("info", 10)["capture"].startswith("unsupported: Wine")
         for _ in range(3):
             driver = lab.load(hello)
             assert driver.log.lines == ["hello from the kernel"]

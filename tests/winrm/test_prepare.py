@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from kernellab import cli
+from kernellab.build import signing
+from kernellab.guest import capture_driver
 from kernellab.target import config, credentials
+from kernellab.target.winrm.target import FOLDER
 from tests.target.test_config import Memory
 from tests.winrm.certificates import Authority
 from tests.winrm.conftest import PASSWORD, USER
@@ -32,8 +35,6 @@ Run = Callable[..., Outcome]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run ``kernellab target …`` in a project of its own, with a key of its own."""
-    from kernellab.build import signing
-
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.chdir(project)
@@ -97,7 +98,10 @@ def test_a_fresh_machine_is_checked_prepared_used_and_put_back(
     state["wsman"]["MaxEnvelopeSizekb"] = "200"
     machine.change(**state)
     assert "1 setting changed" in run("prepare", "vm", "--yes").out
-    (machine.drive / "ProgramData" / "kernellab").mkdir(parents=True)
+    there = {p.name.partition("-")[0]: p for p in machine.path(FOLDER).iterdir()}
+    signed = there["dbgtap"].read_bytes()
+    assert set(there) == {"agent", "dbgtap"} and signed != capture_driver().read_bytes()
+    assert signed == signing.sign(capture_driver().read_bytes(), signing.identity())
     put_back = run("prepare", "vm", "--undo", "--yes")
     assert put_back.code == 0 and "put back: test signing: not set" in put_back.out
     after = machine.state

@@ -68,6 +68,8 @@ class WinRMEndpoint(Endpoint):
         self._sender = make(machine, secret)
         self._send_lock = threading.Lock()
         self._repeats = False
+        #: How the agent hears prints: ``on``, ``missing``, why not; empty where it was not asked.
+        self.capture = ""
         self._born = time.monotonic()
         self._away = False  # whether the last request found nobody
         idle = max(IDLE, int(machine.patience) + 60)
@@ -124,8 +126,10 @@ class WinRMEndpoint(Endpoint):
             return False
         line = self._inbox.take_line(seconds)
         try:
-            self._repeats = "again" in protocol.decode_line(line).get("features", ())
-        except (protocol.ProtocolError, TypeError):
+            hello = protocol.decode_line(line)
+            self._repeats = "again" in hello.get("features", ())
+            self.capture = str(hello.get("info", {}).get("capture", ""))
+        except (protocol.ProtocolError, TypeError, AttributeError):
             pass  # the session will find that it does not speak the protocol
         return bool(line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ class WinRM(TargetKind):
 
     wants_agent = True
     wants_signature = True
+    wants_capture = True
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -44,11 +46,13 @@ class WinRM(TargetKind):
         """Start the agent, which is put there first where it, or this one of it, is not yet.
 
         ``agent`` is the path of its program, or ``program`` that of another one to run instead.
-        ``arguments`` are its command line's, on Wine ``--wine``.
+        ``arguments`` are its command line's, on Wine ``--wine``. ``capture`` is the signed image of
+        the capture driver, which the agent loads; a warning says where it cannot.
         ``fresh`` takes a virtual machine back to a snapshot before: True, or the snapshot's name.
         """
         agent = options.pop("agent", None)
         options.pop("folder", None)  # the cache, which nothing here needs
+        capture: bytes | None = options.pop("capture", None)
         agent = options.pop("program", None) or agent
         fresh, words = options.pop("fresh", False), str(options.pop("arguments", ""))
         if options:
@@ -59,18 +63,27 @@ class WinRM(TargetKind):
         if fresh:
             self._revert(SNAPSHOT if fresh is True else str(fresh))
         image = Path(agent).read_bytes()
-        program = rf"{FOLDER}\agent-{hashlib.sha256(image).hexdigest()[:16]}.exe"
-        secret = password(self.machine)
+        program, secret = agent_path(image), password(self.machine)
         try:
+            if capture is not None:
+                words = f"{words} --capture {capture_path(capture)}".lstrip()
             endpoint = self._started(secret, program, words)
             if endpoint is None:
                 put(self.machine, secret, program, image)
+                endpoint = self._started(secret, program, words)
+            if capture is not None and endpoint is not None and endpoint.capture == "missing":
+                endpoint.stop()
+                put(self.machine, secret, capture_path(capture), capture)
                 endpoint = self._started(secret, program, words)
         except CredentialsError:
             forget_typed(self.machine)
             raise
         if endpoint is None:
             raise TargetLost(f"{program} was put on {self.machine.host} and does not start there")
+        if endpoint.capture not in ("", "on") and not endpoint.capture.startswith("unsupported"):
+            warnings.warn(
+                f"DbgPrint on {self.name} is not captured: {endpoint.capture}", stacklevel=2
+            )
         return endpoint
 
     def _revert(self, snapshot: str) -> None:
@@ -101,6 +114,16 @@ class WinRM(TargetKind):
 
     def state(self) -> str:
         return "ready" if self.machine.lab_machine else "not a lab machine"
+
+
+def agent_path(image: bytes) -> str:
+    """Where the agent is kept on a machine."""
+    return rf"{FOLDER}\agent-{hashlib.sha256(image).hexdigest()[:16]}.exe"
+
+
+def capture_path(image: bytes) -> str:
+    """Where the capture driver is kept on a machine; no spaces are in it."""
+    return rf"{FOLDER}\dbgtap-{hashlib.sha256(image).hexdigest()[:16]}.sys"
 
 
 def power_of(machine: Machine) -> Power:

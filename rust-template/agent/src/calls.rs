@@ -59,6 +59,17 @@ impl Failure {
             .with("win32", code)
     }
 
+    /// Whether there is no such file.
+    pub fn says_missing(&self) -> bool {
+        let code = self.more.iter().find(|(key, _)| key == "win32");
+        code.and_then(|(_, code)| code.int()).is_some_and(|code| code == 2 || code == 3)
+    }
+
+    /// What went wrong, for people.
+    pub fn text(self) -> String {
+        self.message
+    }
+
     /// The last Win32 error of this thread.
     pub fn last(what: &str) -> Self {
         // SAFETY: asks for a number.
@@ -125,6 +136,7 @@ pub fn run(id: Json, limit: f64, work: impl FnOnce() -> Answer + Send + 'static)
         POOL.lock().running.retain(|each| !Arc::ptr_eq(each, &call));
         if !call.answered.swap(true, Ordering::SeqCst) {
             crate::wine::drain();
+            crate::capture::drain();
             answer(&call.id, result);
         }
     }));

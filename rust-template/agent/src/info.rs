@@ -105,6 +105,7 @@ pub fn all() -> Json {
         ("code_integrity", integrity.into()),
         ("hvci", (integrity & 0x400 != 0).into()),
         ("debug_filter", object([("default", mask(101)), ("ihvdriver", mask(77))])),
+        ("capture", crate::capture::state().into()),
         ("processors", processors.into()),
         ("computer", computer.into()),
         ("administrator", administrator.into()),

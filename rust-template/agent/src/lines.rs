@@ -9,6 +9,9 @@ use crate::rt::Mutex;
 use crate::shared::HEAD;
 use crate::wine::text_of;
 
+/// The IRQL of a record whose is not known.
+const UNKNOWN: u8 = 0xff;
+
 /// The drivers that are loaded or being loaded.
 static DRIVERS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -49,14 +52,16 @@ pub fn tell(record: &[u8], start: u64, driver: impl Fn(u64) -> Option<String>) {
         _ => None,
     });
     let time = (long(8).wrapping_sub(start) as i64) as f64 / 1e7;
-    let fields = object([
+    let mut fields = object([
         ("driver", name.unwrap_or_default().into()),
         ("text", text_of(record).into()),
         ("time", time.into()),
         ("level", u32::from(record[30]).into()),
         ("component", u32::from(u16::from_le_bytes([record[28], record[29]])).into()),
-        ("irql", u32::from(record[31]).into()),
         ("thread", word(24).into()),
     ]);
+    if record[31] != UNKNOWN {
+        fields.put("irql", u32::from(record[31]));
+    }
     out::event("dbgprint", fields);
 }

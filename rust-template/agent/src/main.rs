@@ -60,7 +60,7 @@ pub extern "system" fn start() -> ! {
     };
     let code = match after("--host") {
         Some(name) => host::run(name),
-        None => serve(after("--folder"), words.contains(&"--wine")),
+        None => serve(after("--folder"), words.contains(&"--wine"), after("--capture")),
     };
     // SAFETY: ends this process.
     unsafe { win::ExitProcess(code) }
@@ -75,7 +75,7 @@ fn command_line() -> String {
     }
 }
 
-fn serve(folder: Option<&str>, wine: bool) -> u32 {
+fn serve(folder: Option<&str>, wine: bool, capture: Option<&str>) -> u32 {
     if !files::start(folder) {
         rt::say("the agent's folder cannot be made\n");
         return 2;
@@ -86,6 +86,7 @@ fn serve(folder: Option<&str>, wine: bool) -> u32 {
         return 2;
     }
     let started = rt::ticks();
+    capture::begin(capture, wine);
     rt::spawn(calls::watch);
     let mut input = Vec::new();
     let mut chunk = alloc::vec![0u8; 1 << 16];
@@ -132,6 +133,7 @@ fn service_end() {
             device::close_all();
         }
         service::end();
+        capture::end();
         DONE.store(true, Ordering::Release);
     });
     for _ in 0..300 {

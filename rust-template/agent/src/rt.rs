@@ -118,6 +118,12 @@ impl Condition {
         unsafe { win::SleepConditionVariableSRW(self.0.as_ptr(), guard.0.lock.get(), ms, 0) != 0 }
     }
 
+    /// Wake all that wait.
+    pub fn wake_all(&self) {
+        // SAFETY: the variable lives as long as this.
+        unsafe { win::WakeAllConditionVariable(self.0.as_ptr()) };
+    }
+
     /// Wake one that waits.
     pub fn wake(&self) {
         // SAFETY: the variable lives as long as this.

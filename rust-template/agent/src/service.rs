@@ -8,7 +8,7 @@ use crate::calls::{Answer, Failure};
 use crate::json::{Json, object, unbase64};
 use crate::rt::{Mutex, narrow, wide};
 use crate::win::{self, Handle, Status};
-use crate::{files, lines, out, shared, wine};
+use crate::{capture, files, lines, out, shared, wine};
 
 const ALL: u32 = 0xf_01ff;
 const MARK: &str = "kernellab: ";
@@ -73,6 +73,11 @@ fn is_kernellabs(service: &Owned) -> bool {
     }
 }
 
+/// Whether there is a service of this name that a kernellab agent made.
+pub fn is_marked(name: &str) -> bool {
+    manager().is_ok_and(|manager| open(&manager, name).is_some_and(|found| is_kernellabs(&found)))
+}
+
 /// A request's driver: a name that can be a service's.
 pub fn name_of(request: &Json) -> Result<String, Failure> {
     let name = request.get("driver").text().unwrap_or("");
@@ -88,19 +93,27 @@ pub fn install(request: &Json) -> Answer {
     let name = name_of(request)?;
     let file = request.get("file").text().unwrap_or("");
     let path = files::adopt(file, &format!("{name}.sys"))?;
+    make(&name, &path, request.get("start").int().unwrap_or(3) as u32)?;
+    OURS.lock().push(Service { name: name.clone(), running: false });
+    parameters(&name, request.get("parameters"))?;
+    Ok(object([("path", path.into())]))
+}
+
+/// Make the service `name` of the driver in `path`, marked as kernellab's; one that was before is
+/// replaced, where it is kernellab's too.
+pub fn make(name: &str, path: &str, start: u32) -> Result<(), Failure> {
     let manager = manager()?;
-    if let Some(old) = open(&manager, &name) {
+    if let Some(old) = open(&manager, name) {
         if !is_kernellabs(&old) {
             return Err(Failure::usage(format!(
                 "a service {name} is here that is not kernellab's"
             )));
         }
         drop(old);
-        take_away(&name)?;
+        take_away(name)?;
     }
-    let start = request.get("start").int().unwrap_or(3) as u32;
     let null = core::ptr::null();
-    let (service, image) = (wide(&name), wide(&format!("\\??\\{path}")));
+    let (service, image) = (wide(name), wide(&format!("\\??\\{path}")));
     // SAFETY: names end in NUL.
     let made = unsafe {
         let tag = core::ptr::null_mut();
@@ -113,14 +126,12 @@ pub fn install(request: &Json) -> Answer {
         return Err(Failure::last("the service cannot be made"));
     }
     let made = Owned(made);
-    OURS.lock().push(Service { name: name.clone(), running: false });
     // SAFETY: asks for a number.
     let text = wide(&format!("{MARK}{}", unsafe { win::GetCurrentProcessId() }));
     let description = text.as_ptr();
     // SAFETY: SERVICE_DESCRIPTION is one pointer to text.
     unsafe { win::ChangeServiceConfig2W(made.0, 1, (&raw const description).cast()) };
-    parameters(&name, request.get("parameters"))?;
-    Ok(object([("path", path.into())]))
+    Ok(())
 }
 
 const MACHINE: Handle = 0x8000_0002_u32 as i32 as Handle;
@@ -162,6 +173,7 @@ fn state(name: &str, state: &str, status: Option<Status>) {
         fields.put("status", status_text(status));
     }
     wine::drain();
+    capture::drain();
     out::event("state", fields);
 }
 
@@ -206,6 +218,7 @@ pub fn start(request: &Json) -> Answer {
 
 fn lines_end(name: &str) {
     wine::drain();
+    capture::drain();
     lines::remove_driver(name);
 }
 
@@ -237,7 +250,8 @@ fn stop_driver(name: &str) -> Result<Status, Failure> {
     with_path(name, |path| unsafe { win::NtUnloadDriver(path) })
 }
 
-fn load_on_windows(name: &str) -> Result<(Status, u64, u64), Failure> {
+/// Have the service's driver loaded: its status, where it is, and its size.
+pub fn load_on_windows(name: &str) -> Result<(Status, u64, u64), Failure> {
     // SAFETY: the path is a UNICODE_STRING that lives during the call.
     let status = with_path(name, |path| unsafe { win::NtLoadDriver(path) })?;
     let (base, size) = crate::info::image(&format!("{name}.sys"));
@@ -288,7 +302,8 @@ fn remove(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn take_away(name: &str) -> Result<(), Failure> {
+/// Stop and delete a service.
+pub fn take_away(name: &str) -> Result<(), Failure> {
     let _ = stop_driver(name); // it may not run
     remove(name)
 }

@@ -36,6 +36,14 @@ pub struct IoStatus {
 }
 
 #[repr(C)]
+pub struct Overlapped {
+    pub status: usize,
+    pub information: usize,
+    pub offset: u64,
+    pub event: Handle,
+}
+
+#[repr(C)]
 pub struct StartupInfo {
     pub size: u32,
     pub reserved: [usize; 3],
@@ -123,6 +131,7 @@ unsafe extern "system" {
     pub fn GetStdHandle(which: u32) -> Handle;
     pub fn ReadFile(f: Handle, to: *mut u8, n: u32, got: *mut u32, o: *mut c_void) -> i32;
     pub fn WriteFile(f: Handle, from: *const u8, n: u32, put: *mut u32, o: *mut c_void) -> i32;
+    pub fn GetOverlappedResult(f: Handle, o: *const Overlapped, got: *mut u32, wait: i32) -> i32;
     pub fn SetFilePointerEx(f: Handle, at: i64, now: *mut i64, how: u32) -> i32;
     pub fn GetFileSizeEx(f: Handle, size: *mut i64) -> i32;
     pub fn CreateFileW(
@@ -185,6 +194,7 @@ unsafe extern "system" {
     pub fn ReleaseSRWLockExclusive(lock: *mut usize);
     pub fn SleepConditionVariableSRW(c: *mut usize, lock: *mut usize, ms: u32, flags: u32) -> i32;
     pub fn WakeConditionVariable(c: *mut usize);
+    pub fn WakeAllConditionVariable(c: *mut usize);
     pub fn CreateFileMappingW(
         f: Handle,
         security: *const c_void,
