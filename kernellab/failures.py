@@ -18,6 +18,7 @@ from .errors import (
     Unsupported,
     UsageError,
 )
+from .hearing import hear
 from .protocol import ErrorEvent, Failure
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def lost_error(target: Target, lost: TargetLost | TargetTimeout) -> KernelLabErr
     """The error for an endpoint that has gone or hangs: the machine's bug check, if it was that."""
     loaded = [name for name, driver in target.drivers.items() if driver.loaded]
     loaded += [name for name, each in target.drivers.items() if each.state == "loading"]
+    hear(target, lost=True)
     event = target._endpoint.post_mortem(loaded)
     if event is not None:
         target._take([event])

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
-from . import guest, ntdata, protocol
+from . import guest, hearing, ntdata, protocol
 from .build.symbols import Symbols, symbolize
 from .crate import validate_name
 from .deploy import image_for
@@ -176,6 +176,7 @@ class Target(Hardware, System, Traces):
             fields["verifier"] = checked(driver.verifier)
         if driver.parameters:
             fields["parameters"] = encode_parameters(driver.parameters)
+        hearing.hear(self)  # what was printed at boot
         self._request("load", timeout + GRACE, **fields)
 
     def open(
@@ -208,7 +209,9 @@ class Target(Hardware, System, Traces):
     def call(self, command: str, *, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
         """One request that may run driver code for up to ``timeout`` seconds."""
         seconds = timeout or self.timeout
-        return self._request(command, seconds + GRACE, timeout=seconds, **fields)
+        reply = self._request(command, seconds + GRACE, timeout=seconds, **fields)
+        hearing.hear(self)
+        return reply
 
     def sleep(self, seconds: float, *, timeout: float | None = None) -> None:
         """Let time pass on the machine: timers ring, threads run. On ``sim`` it is virtual time,
@@ -301,8 +304,8 @@ class Target(Hardware, System, Traces):
 
     def _start(self) -> None:
         endpoint = self._kind.start(**self._options, **guest.prepare(self._kind, self._options))
-        session = Session(endpoint.reader, endpoint.writer, self._take)
-        self._endpoint, self._session = endpoint, session
+        self._endpoint = endpoint
+        session = self._session = Session(endpoint.reader, endpoint.writer, self._take)
         try:
             hello = session.request("hello", wait=GRACE, columns=True)
         except (KernelLabError, RequestFailed) as error:
@@ -390,7 +393,9 @@ class Target(Hardware, System, Traces):
 
     # -- events, on the session's thread --------------------------------------------------------
 
-    def _take(self, batch: Sequence[Event]) -> None:
+    def _take(self, batch: Sequence[Event], *, told: bool = True) -> None:
+        if told and self._endpoint.witness is not None:
+            hearing.told(self._endpoint.witness, batch)
         on = [d.name for d in self.drivers.values() if d.loaded or d.state == "loading"]
         events = addressed([self._symbolized(event) for event in batch], on)
         prints: dict[str, list[DbgPrint | Prints]] = {}

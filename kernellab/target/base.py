@@ -16,11 +16,28 @@ from ..errors import KernelLabError, TargetLost
 from ..protocol import BugcheckEvent
 
 
+class Witness(ABC):
+    """A second capture of a machine's prints, that knows what the agent has told of."""
+
+    @abstractmethod
+    def told(self, text: str) -> None:
+        """The agent has told of a print."""
+
+    @abstractmethod
+    def alone(self, *, lost: bool = False) -> list[str]:
+        """Take what only this one has: of before the session, or where it was ``lost`` all to then.
+
+        Each is marked as such.
+        """
+
+
 class Endpoint(ABC):
     """A started endpoint: a pair of byte streams and the means to end it."""
 
     reader: BinaryIO
     writer: BinaryIO
+    #: Who else hears the machine, where somebody does.
+    witness: Witness | None = None
 
     @property
     @abstractmethod

@@ -58,6 +58,8 @@ class Machine:
     patience: float = 90.0
     #: How a virtual machine is switched on and off: see :mod:`.power.base`.
     power: Mapping[str, Any] | None = None
+    #: Where its serial port of kernel debugging is: ``HOST:PORT`` or a Unix socket.
+    kd: str = ""
     #: Where the file is; its paths are relative to that.
     folder: Path = Path()
     #: Where it is written, for messages: ``kernellab.toml:3``.
@@ -72,7 +74,7 @@ class Machine:
 _KEYS: Final[Mapping[str, tuple[type, ...]]] = {
     **{"host": (str,), "user": (str,), "scheme": (str,), "port": (int,), "auth": (str,)},
     **{"certificate": (str,), "lab-machine": (bool,), "plain-text": (str,)},
-    **{"patience": (int, float), "power": (dict,)},
+    **{"patience": (int, float), "power": (dict,), "kd": (str,)},
 }
 _WORDS: Final = {str: "text", int: "a whole number", bool: "true or false", float: "a number"} | {
     dict: "a table"
@@ -197,6 +199,7 @@ def _machine(path: Path, lines: _Lines, name: str, table: Any) -> Machine:
         plain_text=said,
         patience=patience,
         power=table.get("power"),
+        kd=table.get("kd", ""),
         folder=path.parent,
         place=f"{path.name}:{lines.of('targets', name)}",
     )

@@ -3,7 +3,7 @@
 Packets are those of windbgkd.h (also in ReactOS's headers): a leader, type, size, id and checksum,
 the data, and 0xAA. Whoever listens has to answer, or Windows takes it that nobody is there:
 :class:`KdListener` says what to send. It only listens: it sets no breakpoint and lets the machine
-go on at each stop. No port is opened here: bytes in, events and bytes out.
+go on at each stop. No port is opened here (:mod:`.kd_line` does): bytes in, events and bytes out.
 
 Tried with packets made by the tests; not on real Windows.
 """
@@ -64,7 +64,12 @@ class Stop:
     processor: int = 0
 
 
-Heard = Print | Image | Stop
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The machine's side begins anew, as it does at boot."""
+
+
+Heard = Print | Image | Stop | Restart
 
 
 class KdListener:
@@ -102,6 +107,8 @@ class KdListener:
             if leader == CONTROL_LEADER:
                 del self._buffer[: _HEADER.size]
                 self._control(kind)
+                if kind == RESET:
+                    yield Restart()
                 continue
             if len(self._buffer) < _HEADER.size + size + 1:
                 return

@@ -26,6 +26,7 @@ from kernellab.target.kd import (
     Image,
     KdListener,
     Print,
+    Restart,
     Stop,
     control,
     packet,
@@ -53,7 +54,7 @@ def test_a_boot() -> None:
     path = b"\\SystemRoot\\hello.sys\0"
     symbols = struct.pack("<I4xQQIIB", len(path), 0xFFFFF80012340000, 4, 0x1234, 0x9000, 0)
     said = kd.feed(control(RESET))
-    assert (said, kd.to_send()) == ([], control(RESET))
+    assert (said, kd.to_send()) == ([Restart()], control(RESET))
     said = kd.feed(print_packet("hello\n", INITIAL_ID | SYNC))
     assert (said, kd.to_send()) == ([Print("hello\n", 1)], control(ACKNOWLEDGE, INITIAL_ID))
     said = kd.feed(state_packet(INITIAL_ID ^ 1, LOAD_SYMBOLS, symbols, path))

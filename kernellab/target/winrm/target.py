@@ -15,6 +15,7 @@ from ...errors import (
     TargetRefused,
     UsageError,
 )
+from .. import kd_line
 from ..base import Endpoint, TargetKind
 from ..config import Machine
 from ..credentials import Secret, forget_typed, password
@@ -60,6 +61,9 @@ class WinRM(TargetKind):
         if not isinstance(agent, str | Path):
             raise TargetLost("there is no guest agent to put on the machine")
         require_lab(self.machine)
+        witness = None
+        if self.machine.kd:  # before it is started: what is printed at boot is heard
+            witness = kd_line.line(kd_line.where(self.machine.kd, self.machine.folder))
         if fresh:
             self._revert(SNAPSHOT if fresh is True else str(fresh))
         image = Path(agent).read_bytes()
@@ -84,6 +88,9 @@ class WinRM(TargetKind):
             warnings.warn(
                 f"DbgPrint on {self.name} is not captured: {endpoint.capture}", stacklevel=2
             )
+        if witness is not None:
+            witness.began(only=endpoint.capture not in ("", "on"))
+            endpoint.witness = witness
         return endpoint
 
     def _revert(self, snapshot: str) -> None:
