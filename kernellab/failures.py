@@ -61,6 +61,10 @@ def typed_error(target: Target, failure: Failure) -> KernelLabError:
 
 def lost_error(target: Target, lost: TargetLost | TargetTimeout) -> KernelLabError:
     """The error for an endpoint that has gone or hangs: the machine's bug check, if it was that."""
+    if target._told is target._session and target._session.lost is not None:
+        error, target._untold = target._untold, None
+        return error or target._endpoint.explain(TargetLost(str(lost)))
+    target._told = target._session
     loaded = [name for name, driver in target.drivers.items() if driver.loaded]
     loaded += [name for name, each in target.drivers.items() if each.state == "loading"]
     hear(target, lost=True)

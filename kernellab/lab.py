@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 
 from . import guest, hearing, ntdata, protocol
 from .build.symbols import Symbols, symbolize
+from .calls import GRACE, Calls
 from .crate import validate_name
 from .deploy import image_for
 from .driver import DeviceHandle, Driver, clear_up
@@ -33,11 +34,10 @@ from .errors import (
     Unsupported,
     UsageError,
 )
-from .failures import lost_error, typed_error
 from .hardware import Hardware
 from .prints import Events, Prints, addressed
 from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State, Violation
-from .session import Pending, RequestFailed, Session
+from .session import RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
 from .system import PlainValue, System, encode_parameters
 from .target import registry
@@ -47,12 +47,6 @@ from .verifier import VerifierSetting, checked
 
 #: Seconds that driver code may run for one request unless asked otherwise.
 TIMEOUT: Final = 10.0
-
-#: Seconds beyond a request's own limit before the endpoint itself counts as hung.
-GRACE: Final = 5.0
-
-#: Seconds that an endpoint gets to stop driver code after ■, before it is ended itself.
-INTERRUPT_GRACE: Final = 0.6
 
 Subscriber = Callable[[Sequence[Event]], None]
 
@@ -73,7 +67,7 @@ def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> T
     return Target(name, timeout=timeout, **options)
 
 
-class Target(Hardware, System, Traces):
+class Target(Calls, Hardware, System, Traces):
     """A machine that drivers are loaded on. Use it as a context manager, or :meth:`close` it."""
 
     def __init__(self, name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> None:
@@ -239,6 +233,7 @@ class Target(Hardware, System, Traces):
             except (TargetLost, TargetTimeout, Unsupported):
                 self._restart()
             reason, self._stopped, self.bugcheck = self._stopped, "", None
+            self._untold = None
             self.reboots += 1
             for driver in self.drivers.values():
                 driver._gone()
@@ -305,7 +300,9 @@ class Target(Hardware, System, Traces):
     def _start(self) -> None:
         endpoint = self._kind.start(**self._options, **guest.prepare(self._kind, self._options))
         self._endpoint = endpoint
-        session = self._session = Session(endpoint.reader, endpoint.writer, self._take)
+        session = Session(endpoint.reader, endpoint.writer, self._take, self._session_ended)
+        self._session = session
+        endpoint.resumed = partial(self._resumed, session)
         try:
             hello = session.request("hello", wait=GRACE, columns=True)
         except (KernelLabError, RequestFailed) as error:
@@ -331,6 +328,7 @@ class Target(Hardware, System, Traces):
             driver._stopped()
 
     def _restart(self) -> None:
+        self._told = self._session
         self._endpoint.stop(grace=0.1)
         self._session.close()
         self._start()
@@ -347,49 +345,13 @@ class Target(Hardware, System, Traces):
 
     def _usable(self) -> None:
         self._open_for_use()
+        if (error := self._untold) is not None:
+            self._untold = None
+            raise error
         if self._stopped:
             raise TargetStopped(
                 f"the machine has stopped ({self._stopped}): load a driver again, or reboot() it"
             )
-
-    def _request(self, command: str, wait: float, **fields: Any) -> dict[str, Any]:
-        with self._busy:
-            return self._exchange(command, wait, fields)
-
-    def _exchange(self, command: str, wait: float, fields: dict[str, Any]) -> dict[str, Any]:
-        pending: Pending | None = None
-        try:
-            try:
-                pending = self._session.start(command, **fields)
-                return pending.result(wait)
-            except KeyboardInterrupt:
-                self._interrupt(pending)
-                raise
-            finally:
-                if pending is not None:
-                    pending.forget()
-        except RequestFailed as failed:
-            raise typed_error(self, failed.failure) from None
-        except (TargetLost, TargetTimeout) as lost:
-            raise lost_error(self, lost) from None
-
-    def _interrupt(self, pending: Pending | None) -> None:
-        """Stop driver code that runs; end the endpoint when it does not react."""
-        try:
-            if pending is None:  # whether the request was sent, nobody knows
-                raise TargetLost("interrupted while a request was sent")
-            self._session.start("interrupt").forget()
-            # Where this succeeds, the request was done before the interrupt came.
-            pending.result(INTERRUPT_GRACE)
-        except RequestFailed as failed:
-            if failed.failure.kind == "interrupted":
-                self._stop("interrupted")
-                frames = self._symbolize(failed.failure.frames)
-                event = ErrorEvent(error="interrupted", message="interrupted", frames=frames)
-                self._publish([event])
-        except (TargetLost, TargetTimeout, KeyboardInterrupt):
-            self._stop("interrupted")
-            self._endpoint.stop(grace=0)
 
     # -- events, on the session's thread --------------------------------------------------------
 

@@ -21,6 +21,7 @@ Commands and their fields (all replies are empty where nothing is named):
 command        fields                                          reply
 =============  ==============================================  ===========================
 ``hello``      ``columns``  (:mod:`.prints` may come)           ``protocol endpoint features``
+``heartbeat``  ``echo``  (also when stopped)                   ``echo events`` (sent so far)
 ``put``        ``file offset data``  (chunks of an image)      ``size`` (bytes so far)
 ``load``       ``driver file timeout budget verifier``         ``status base size``
                ``parameters``
@@ -77,8 +78,8 @@ returned, with the number of the ``request`` and whether it is ``done``.
 number of guest instructions. ``verifier`` is ``"on"``, ``"off"``, or says of rules by name
 whether they are on, such as ``{"leak-pool": false}``: for one driver, or for the whole machine.
 After a bug check, a time-out or an interrupt inside driver code the machine is *stopped*:
-everything but ``hello status inspect dump get restore trace reboot shutdown interrupt`` fails with
-kind ``stopped`` until ``reboot``, or a ``restore``.
+everything but ``hello heartbeat status inspect dump get restore trace reboot shutdown interrupt``
+fails with kind ``stopped`` until ``reboot``, or a ``restore``.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ DPFLTR_ERROR_LEVEL: Final = 0
 
 COMMANDS: Final = frozenset(
     (
-        "hello put get dump load unload open close read write ioctl flush result poll cancel "
+        "hello heartbeat put get dump load unload open close "
+        "read write ioctl flush result poll cancel "
         "sleep snapshot restore forget trace "
         "error_log device wmi fire key_read key_create key_delete value_set value_delete "
         "file_read file_write file_delete file_list "

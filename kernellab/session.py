@@ -19,6 +19,7 @@ from . import prints, protocol
 from .errors import TargetLost, TargetTimeout, UsageError
 from .prints import Prints
 from .protocol import Dropped, ErrorEvent, Event, Failure, ProtocolError
+from .target.repeats import again
 
 #: So many malformed lines in a row mean that the other side does not speak the protocol.
 MAX_MALFORMED: Final = 100
@@ -39,6 +40,7 @@ class RequestFailed(Exception):
 
 @dataclass(slots=True)
 class _Waiter:
+    line: bytes = b""
     done: threading.Event = field(default_factory=threading.Event)
     reply: dict[str, Any] | None = None
 
@@ -87,16 +89,27 @@ class Session:
 
     ``listener`` gets batches of events, in order, on the reader thread, always before the
     reply that followed them. It must not raise and must not make requests. A run of prints may be
-    one :class:`~kernellab.prints.Prints` among them.
+    one :class:`~kernellab.prints.Prints` among them. ``ended`` is called on that thread as well,
+    where the stream ends by itself.
     """
 
-    def __init__(self, reader: BinaryIO, writer: BinaryIO, listener: Listener) -> None:
+    def __init__(
+        self,
+        reader: BinaryIO,
+        writer: BinaryIO,
+        listener: Listener,
+        ended: Callable[[Session], None] = lambda _: None,
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._listener = listener
+        self._ended = ended
+        self._closing = False
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._waiters: dict[int, _Waiter] = {}
+        #: Numbers of requests that were sent again: their replies may come twice.
+        self._asked_again: set[int] = set()
         self._next_id = 1
         self._expected_seq = 1
         self._malformed_in_a_row = 0
@@ -132,23 +145,45 @@ class Session:
             self._next_id += 1
             self._waiters[number] = waiter
         try:
-            self._send({"id": number, "command": command, **_jsonable(fields)})
+            waiter.line = self._send({"id": number, "command": command, **_jsonable(fields)})
         except UsageError:
             self._forget(number)
             raise
         return Pending(self, command, number, waiter)
 
+    def recount(self, wait: float) -> None:
+        """Ask how many events there were: those at the end that got lost are counted.
+
+        Raises what :meth:`request` does.
+        """
+        self.request("heartbeat", wait=wait)
+
+    def ask_again(self) -> None:
+        """Send all requests again that wait for replies, which may have got lost.
+
+        Only to an endpoint with the feature ``again``, which does nothing twice.
+        """
+        with self._lock:
+            waiting = {n: w.line for n, w in self._waiters.items() if w.line}
+            self._asked_again |= set(waiting)
+        for line in waiting.values():
+            self._write(again(line))
+
     def _forget(self, number: int) -> None:
         with self._lock:
             self._waiters.pop(number, None)
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> bytes:
         line = protocol.encode_line(message)
         if len(line) > protocol.MAX_LINE:
             raise UsageError(
                 f"{message['command']!r} has {len(line):,} bytes of data in a request, "
                 f"more than the {protocol.MAX_LINE:,} that fit into one"
             )
+        self._write(line)
+        return line
+
+    def _write(self, line: bytes) -> None:
         try:
             with self._write_lock:
                 self._writer.write(line)
@@ -168,6 +203,8 @@ class Session:
         except _NotSpeakingError as error:
             reason = str(error)
         self._end(reason)
+        if not self._closing:
+            self._ended(self)
 
     def _read_lines(self) -> None:
         read = getattr(self._reader, "read1", self._reader.read)
@@ -228,8 +265,15 @@ class Session:
         with self._lock:
             number = message["reply"]
             waiter = self._waiters.pop(number, None) if isinstance(number, int) else None
+        sent = message.get("events")
+        if isinstance(sent, int) and sent >= self._expected_seq:
+            lost = Dropped(seq=sent, count=sent - self._expected_seq + 1)
+            self.dropped += lost.count
+            self._expected_seq = sent + 1
+            self._deliver([lost])
         if waiter is None:
-            self.malformed += 1
+            if not (isinstance(number, int) and number in self._asked_again):
+                self.malformed += 1
             return
         waiter.reply = message
         waiter.done.set()
@@ -263,6 +307,7 @@ class Session:
 
     def close(self) -> None:
         """Close both streams; waiters get :class:`TargetLost`. Safe to call twice."""
+        self._closing = True
         self._end("the session was closed")
         try:
             self._writer.close()

@@ -39,6 +39,15 @@ class Endpoint(ABC):
     #: Who else hears the machine, where somebody does.
     witness: Witness | None = None
 
+    #: How often the connection to it came back; None where there is none to get lost.
+    absences: int | None = None
+
+    #: Seconds after which a lost connection has been noticed, and replaced where that is possible.
+    silence: float = 5.0
+
+    #: Called on a thread of its own when the connection is back and output may have got lost.
+    resumed: Callable[[], None] = staticmethod(lambda: None)
+
     @property
     @abstractmethod
     def alive(self) -> bool:

@@ -9,7 +9,7 @@ where an old return address was left on the stack. Not tried on a dump of real W
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
 from typing import Final
@@ -58,28 +58,28 @@ class Minidump:
 
     def event(self, ours: Collection[str]) -> BugcheckEvent:
         """As the protocol tells it; ``ours`` are the names of the drivers whose frames count."""
-        wanted = {f"{name.removesuffix('.sys')}.sys".lower() for name in ours}
-        own = [module for module in self.modules if module.name.lower() in wanted]
+        wanted = {f"{name}.sys".lower(): name for name in ours}
+        own = {m: wanted[m.name.lower()] for m in self.modules if m.name.lower() in wanted}
         frames = tuple(self._frames(own))
-        driver = PureWindowsPath(frames[0].module).stem if frames else ""
         return BugcheckEvent(
-            driver=next((n for n in ours if n.lower() == driver.lower()), ""),
+            driver=frames[0].module if frames else "",
             code=f"{self.code:#x}",
             name=ntdata.bugcheck_name(self.code),
             parameters=tuple(f"{value:#x}" for value in self.parameters),
             frames=frames,
-            message="Windows stopped, and has started again; this is from the dump it left",
+            message="Windows stopped, and has started again; this is from the dump it left. "
+            "The last lines before may not have come through",
             registers={name: f"{value:#x}" for name, value in self.registers.items()},
         )
 
-    def _frames(self, own: list[Module]) -> Iterator[Frame]:
+    def _frames(self, own: Mapping[Module, str]) -> Iterator[Frame]:
         seen: set[int] = set()
         for value in (self.registers["rip"], *self.parameters, *self.stack):
             module = next((m for m in own if m.base <= value < m.base + m.size), None)
             if module is None or value in seen or len(seen) >= _MOST_FRAMES:
                 continue
             seen.add(value)
-            yield Frame(address=f"{value:#x}", module=module.name, rva=value - module.base)
+            yield Frame(address=f"{value:#x}", module=own[module], rva=value - module.base)
 
 
 def parse(data: bytes) -> Minidump:

@@ -75,7 +75,7 @@ def test_frames_of_our_drivers(crash: tuple[Bugcheck, bytes]) -> None:
     dump = minidump.parse(triage(header, stack, modules))
     assert [(m.name, m.base, m.size) for m in dump.modules] == modules
     event = dump.event(["Boom", "other"])
-    assert [(f.module, f.rva) for f in event.frames] == [("boom.sys", 0x1010), ("boom.sys", 0x2020)]
+    assert [(f.module, f.rva) for f in event.frames] == [("Boom", 0x1010), ("Boom", 0x2020)]
     assert event.driver == "Boom"
     assert dump.event(["other"]).frames == ()
 

@@ -153,7 +153,12 @@ def restart(machine: Machine, asked: dict[str, Any], data: list[bytes]) -> dict[
 def dump(machine: Machine, asked: dict[str, Any], data: list[bytes]) -> dict[str, Any]:
     folder = machine.path(r"C:\Windows\Minidump")
     files = sorted(folder.glob("*.dmp"), key=lambda p: p.stat().st_mtime)
-    if not files or dt.datetime.now().timestamp() - files[-1].stat().st_mtime > asked["seconds"]:
+    now = dt.datetime.now().timestamp() + machine.state["facts"]["clock_off"]
+    if (known := asked.get("known")) is not None:
+        files = [file for file in files if file.name not in known]
+    else:
+        files = [file for file in files if now - file.stat().st_mtime <= asked["seconds"]]
+    if not files:
         return {"uptime": 0.0, "name": "", "data": ""}
     content = base64.b64encode(files[-1].read_bytes()).decode()
     return {"uptime": 0.0, "name": files[-1].name, "data": content}

@@ -62,6 +62,10 @@ class WinRMServer:
         #: ``up``; ``down``: connections end at once; ``silent``: nothing is answered.
         self.network = "up"
         self._restored = threading.Event()
+        #: How many connections and requests the lost network has turned away so far.
+        self.turned_away = 0
+        #: The next answers with output, of at least so many bytes, get lost on their way.
+        self.swallow: list[int] = []
         #: What the next requests get instead of an answer: (HTTP status, content type, body).
         self.answers: deque[tuple[int, str, bytes]] = deque()
         #: Every byte that came and went, where asked for: {"in": […], "out": […]}.
@@ -154,6 +158,7 @@ class _Server(socketserver.ThreadingTCPServer):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.service.network == "down":
             connection.close()
+            self.service.turned_away += 1
             raise OSError("the network is down")
         tls = self.service._tls
         if tls is not None:
@@ -187,6 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         service = self.service
         if service.network == "silent":
+            service.turned_away += 1
             service._restored.wait()
             self.close_connection = True
             return
@@ -286,7 +292,11 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = 200, self.service.shells.answer(message, self.user)
         except Fault as fault:
             status, answer = 500, soap.fault(fault, relates_to)
-        if self.service.network != "up":
+        swallow = self.service.swallow
+        lost = swallow and b'<rsp:Stream Name="stdout"' in answer and len(answer) >= swallow[0]
+        if lost:
+            del swallow[0]
+        if self.service.network != "up" or lost:
             self.close_connection = True
             return
         if sealed:

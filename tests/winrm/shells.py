@@ -148,6 +148,12 @@ class Shells:
         for shell in shells:
             shell.end()
 
+    def end(self, shell_id: str) -> None:
+        """As when it was idle too long, or has lived its eight hours."""
+        with self._lock:
+            shell = self._shells.pop(shell_id)
+        shell.end()
+
     def answer(self, message: Message, user: str) -> bytes:
         self._expire()
         name = message.action.rsplit("/", 1)[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -92,11 +93,39 @@ def test_a_lost_network_loses_no_line(
         assert (lab._session.dropped, lab._session.malformed) == (0, 0)
 
 
-def test_after_a_restart_services_of_before_are_replaced(server: WinRMServer, hello: Path) -> None:
-    with connect() as lab:
+def test_what_a_killed_agent_left_is_taken_away_by_the_next(
+    server: WinRMServer, hello: Path, build_driver: Callable[..., BuildResult]
+) -> None:
+    """The machine restarts, or ends the shell: both kill the agent. One that runs is left alone."""
+    other = build_driver("other", 'println!("other");').sys
+    with connect() as lab, connect() as neighbour:
+        neighbour.load(other)
+        lab.load(hello)
+        server.shells.end(server.shells.ids()[0])
+        with pytest.raises(TargetLost, match="has ended the session"):
+            lab.status()
+        lab.reboot()
+        assert services(lab) == ["other"]
+        assert neighbour.status()["drivers"]
         lab.load(hello)
         server.reboot()
         with pytest.raises(TargetLost, match="has ended the session"):
             lab.status()
+        lab.reboot()
+        assert services(lab) == []
         assert lab.load(hello).running
-        assert services(lab) == ["hello"]
+
+
+def test_a_full_disk_on_the_machine(server: WinRMServer, hello: Path) -> None:
+    """The device file stands for a disk that has no room."""
+    folder = server.machine.drive / "full"
+    folder.mkdir()
+    (folder / "hello.sys.part").symlink_to("/dev/full")
+    try:
+        with kernellab.connect("vm", arguments=r"--wine --folder C:\full") as lab:
+            with pytest.raises(NtStatusError, match="cannot be written"):
+                lab.load(hello)
+            assert lab.drivers["hello"].state == "failed"
+            assert services(lab) == []
+    finally:
+        shutil.rmtree(folder)

@@ -22,13 +22,11 @@ from kernellab.target import config, kd_line
 from kernellab.target.kd_line import KdLine
 from kernellab.target.winrm.target import power_of
 from tests.target.serial_port import boot, boot_sector, print_packet
-from tests.winrm import test_transport
 from tests.winrm.machine import Machine
 from tests.winrm.server import WinRMServer
 
 QEMU = shutil.which("qemu-system-x86_64")
 Serve = Callable[..., WinRMServer]
-agent, fast, vm = test_transport.agent, test_transport.fast, test_transport.vm
 
 
 @pytest.fixture(autouse=True)

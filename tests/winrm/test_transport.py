@@ -28,69 +28,20 @@ from kernellab.errors import (
     TargetRefused,
     UsageError,
 )
-from kernellab.target import config, registry
-from kernellab.target.winrm import channel, scripts, target
+from kernellab.target import registry
+from kernellab.target.winrm import scripts, target
 from tests.winrm.certificates import Authority
-from tests.winrm.conftest import PASSWORD, USER
+from tests.winrm.conftest import AGENT, PASSWORD
 from tests.winrm.machine import Machine
 from tests.winrm.server import WinRMServer
 from tests.winrm.shells import Quotas
 
-ROOT = Path(__file__).parents[2]
-
-#: A guest agent of another kind: the simulator, which speaks the same protocol.
-AGENT = f"""#!python
-import runpy, sys
-sys.path.insert(0, {str(ROOT)!r})
-runpy.run_module("kernellab.target.sim", run_name="__main__", alter_sys=True)
-"""
 Serve = Callable[..., WinRMServer]
 Connect = Callable[..., kernellab.Target]
 
 
-@pytest.fixture
-def agent(tmp_path: Path) -> Path:
-    path = tmp_path / "agent.exe"
-    path.write_text(AGENT)
-    return path
-
-
-@pytest.fixture
-def vm(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[WinRMServer], config.Machine]:
-    """Name a service's machine in kernellab.toml, mark it, and give the password."""
-    machine.change(registry={r"HKLM:\SOFTWARE\kernellab|LabMachine": ["DWord", 1]})
-    monkeypatch.setenv("KERNELLAB_PASSWORD_MY_VM", PASSWORD)
-    monkeypatch.setenv(config.VARIABLE, str(tmp_path / "kernellab.toml"))
-
-    def name(server: WinRMServer, more: str = "", lab: str = "true") -> config.Machine:
-        scheme = "https" if server.certificate else "http"
-        certificate = f'certificate = "{tmp_path / "ca.pem"}"\n' if server.certificate else ""
-        (tmp_path / "kernellab.toml").write_text(
-            f'[targets.my-vm]\nhost = "127.0.0.1"\nport = {server.port}\nuser = "{USER}"\n'
-            f'scheme = "{scheme}"\nlab-machine = {lab}\n{certificate}{more}\n'
-        )
-        return config.machines()["my-vm"]
-
-    return name
-
-
-@pytest.fixture
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests are held back for a second at most, so that silence is noticed soon."""
-    monkeypatch.setattr(channel, "OPERATION", 1)
-    defaults = {"operation": 1, "read": 2}
-    monkeypatch.setattr(channel.Channel.__init__, "__kwdefaults__", defaults)
-
-
 def connect(agent: Path) -> kernellab.Target:
     return kernellab.connect("my-vm", program=agent)
-
-
-SAYS = """
-    let device = Device::create(driver, u16str!("Echo"))?;
-"""
 
 
 @pytest.mark.parametrize("way", ["http-ntlm", "https-ntlm", "https-basic"])
@@ -141,7 +92,7 @@ def test_what_is_loaded_there_is_signed_with_the_users_certificate(
         "        d = real.read1(len(b)); log.write(d); b[:len(d)] = d; return len(d)\n"
         "sys.stdin = io.TextIOWrapper(io.BufferedReader(Tee()))\n"
     )
-    agent.write_text(AGENT.replace("runpy.run", tee + "runpy.run"))
+    agent.write_text(AGENT.replace("endpoint.main", tee + "endpoint.main"))
     vm(serve())
     with connect(agent) as lab:
         assert lab.load(hello).running

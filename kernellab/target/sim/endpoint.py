@@ -52,7 +52,7 @@ from .trace_commands import TraceCommands
 
 #: What a machine that has stopped still answers.
 _WHEN_STOPPED: Final = frozenset(
-    "hello status inspect dump get restore trace reboot shutdown".split()
+    "hello heartbeat status inspect dump get restore trace reboot shutdown".split()
 )
 _DUMP_FILE: Final = "MEMORY.DMP"
 _DEFAULT_TIMEOUT: Final = 10.0
@@ -72,6 +72,7 @@ class Endpoint:
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
         self._reader = reader
         self._out = Output(writer)
+        self._repeats = Repeats()
         self._requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._files: dict[str, bytearray] = {}
         self._stopped = ""
@@ -90,6 +91,7 @@ class Endpoint:
         self._trace = TraceCommands(lambda: self._kernel, self._files)
         self._commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": self._hello,
+            "heartbeat": lambda r: {"echo": r.get("echo"), "events": self._out.count()},
             "put": self._put,
             "load": self._load,
             "unload": self._unload,
@@ -128,7 +130,6 @@ class Endpoint:
     # -- requests -----------------------------------------------------------------------------
 
     def _take(self) -> None:
-        repeated = Repeats()
         while line := self._reader.readline(protocol.MAX_LINE + 1):
             if len(line) > protocol.MAX_LINE and not line.endswith(b"\n"):
                 self._skip_line()
@@ -141,7 +142,7 @@ class Endpoint:
             if request.get("command") == "interrupt":
                 self._ask("interrupted")
                 self._out.reply({"reply": request.get("id", 0), "ok": True})
-            elif not repeated(request):
+            elif not self._repeats(request, self._out.again):
                 self._came += 1
                 self._requests.put(request)
         # The client is gone. Nothing of it may stay, not even a driver's endless loop.
@@ -181,7 +182,7 @@ class Endpoint:
         # Before the reply: an interrupt of the next request is not taken for one of this.
         self._done += 1
         self._why = ""
-        self._out.reply(reply)
+        self._repeats.keep(number, self._out.reply(reply))
 
     def _command(self, name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
         about_hardware = hardware.COMMANDS.get(name)

@@ -47,16 +47,29 @@ class Output:
         elif count == 1:
             self._wake.set()
 
-    def reply(self, message: dict[str, Any]) -> None:
-        """Send a reply, after all events so far; one that is too long becomes an error."""
+    def reply(self, message: dict[str, Any]) -> str:
+        """Send a reply, after all events so far; one that is too long becomes an error.
+
+        Returns it as it was sent.
+        """
         line = json.dumps(message)
         if len(line) >= protocol.MAX_LINE:
             number = message["reply"] if isinstance(message["reply"], int) else 0
             why = f"the answer has {len(line)} bytes, more than a line may have"
             error = {"kind": "unsupported", "message": why}
             line = json.dumps({"reply": number, "ok": False, "error": error})
+        self.again(line)
+        return line
+
+    def again(self, line: str) -> None:
+        """Send a reply that was sent before."""
         self._queue.append(line)
         self.flush()
+
+    def count(self) -> int:
+        """How many events there were."""
+        self.flush()
+        return self._seq
 
     def flush(self) -> None:
         """Write what is queued. A client that is gone is noticed by the reader, not here."""

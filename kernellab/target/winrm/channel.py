@@ -5,6 +5,7 @@ Not for two threads at once: NTLM belongs to one connection, and its messages ha
 
 from __future__ import annotations
 
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -81,6 +82,8 @@ class Channel:
         self.machine = machine
         self._secret = secret
         self._times = (operation, read)
+        #: Seconds that an answer is waited for.
+        self.read = read
         self._protocol: Protocol | None = None
         self._worked = False
 
@@ -116,7 +119,33 @@ class Channel:
             failed = self._explain(error)
             if not isinstance(failed, TargetRefused):
                 self.reset()
+        except BaseException:  # ■ in the middle of a message: the connection is of no more use
+            self.reset()
+            raise
         raise failed
+
+    def leave(self, error: BaseException | None, function: Callable[[Protocol], Any]) -> None:
+        """Clear up there with ``function``, as far as that is possible now; never raises.
+
+        Not after an ``error`` of the network; after ■ in the background.
+        """
+        if isinstance(error, Unreachable):
+            return
+
+        def work() -> None:
+            try:
+                self.call(function)
+            except (KernelLabError, NothingYet):
+                pass  # the machine ends the shell when it has been idle
+            if waits:
+                return
+            self.close()
+
+        waits = error is None or isinstance(error, Exception)
+        if waits:
+            work()
+        else:
+            threading.Thread(target=work, name="kernellab-leave", daemon=True).start()
 
     def reset(self) -> None:
         """Let go of the connection; the next call makes another one."""

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 from winrm.protocol import Protocol
 
 from ... import protocol
-from ...errors import KernelLabError, TargetLost, TargetRefused, TargetTimeout
+from ...errors import KernelLabError, TargetLost, TargetRefused
 from ...protocol import BugcheckEvent
 from .. import minidump
 from ..base import Endpoint
@@ -29,11 +29,19 @@ from ..credentials import Secret
 from ..repeats import again
 from . import scripts
 from .channel import ABORTED, SHELL_NOT_FOUND, Channel, NothingYet, Unreachable
+from .streams import Inbox, Outbox
 
 T = TypeVar("T")
 
 #: Seconds without any request after which the machine ends the shell.
 IDLE: Final = 180
+
+#: Where Windows leaves small dumps.
+DUMPS: Final = r"C:\Windows\Minidump"
+
+#: STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_PATH_NOT_FOUND, ERROR_PATH_NOT_FOUND as an NTSTATUS:
+#: there has never been a dump.
+NO_PATH: Final = (0xC0000034, 0xC000003A, 0xC0070003)
 
 #: Bytes in one Send: with base64 and the envelope around it below WinRM's 153,600.
 SEND_MOST: Final = 96 * 1024
@@ -64,7 +72,7 @@ class WinRMEndpoint(Endpoint):
         self._exit_code: int | None = None
         self._errors: deque[str] = deque(maxlen=40)
         self._stopping = threading.Event()
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._sender = make(machine, secret)
         self._send_lock = threading.Lock()
         self._repeats = False
@@ -72,6 +80,10 @@ class WinRMEndpoint(Endpoint):
         self.capture = ""
         self._born = time.monotonic()
         self._away = False  # whether the last request found nobody
+        self._back = threading.Event()  # wakes who waits for the end of that
+        self.absences, self.silence = 0, self._sender.read + 5
+        #: The small dumps that were there at the start, where the agent has told them.
+        self._dumps: list[str] | None = None
         idle = max(IDLE, int(machine.patience) + 60)
         self._shell = self._sender.call(
             lambda p: p.open_shell(codepage=65001, idle_timeout=f"PT{idle}S")
@@ -86,11 +98,11 @@ class WinRMEndpoint(Endpoint):
                     skip_cmd_shell=True,
                 )
             )
-        except BaseException:
-            self._delete(self._sender)
+        except BaseException as error:
+            self._sender.leave(error, lambda p: p.close_shell(self._shell, close_session=False))
             raise
         self.reader = cast(BinaryIO, self._inbox)
-        self.writer = cast(BinaryIO, _Outbox(self._send))
+        self.writer = cast(BinaryIO, Outbox(self._send))
         self._thread = threading.Thread(target=self._receive, name="kernellab-winrm", daemon=True)
         self._thread.start()
         _open.add(self)
@@ -120,15 +132,19 @@ class WinRMEndpoint(Endpoint):
 
         Raises TargetTimeout where it does neither within ``seconds``.
         """
+        hello = {"id": 0, "command": "hello"}
+        dumps = {"id": -1, "command": "file_list", "path": DUMPS}
         try:
-            self._send(protocol.encode_line({"id": 0, "command": "hello"}))
+            self._send(protocol.encode_line(hello) + protocol.encode_line(dumps))
         except OSError:
             return False
         line = self._inbox.take_line(seconds)
         try:
-            hello = protocol.decode_line(line)
-            self._repeats = "again" in hello.get("features", ())
-            self.capture = str(hello.get("info", {}).get("capture", ""))
+            answer = protocol.decode_line(line)
+            self._repeats = "again" in answer.get("features", ())
+            self.capture = str(answer.get("info", {}).get("capture", ""))
+            if line:
+                self._dumps = _names(protocol.decode_line(self._inbox.take_line(seconds)))
         except (protocol.ProtocolError, TypeError, AttributeError):
             pass  # the session will find that it does not speak the protocol
         return bool(line)
@@ -138,16 +154,13 @@ class WinRMEndpoint(Endpoint):
         if self._exit_code is not None or not (self._away or self._gone()):
             return None
         end = time.monotonic() + self.machine.patience
-        while True:
+        while not self._stopping.is_set():
             left = max(0.0, end - time.monotonic())
+            asked: dict[str, Any] = {"seconds": time.monotonic() - self._born}
+            if self._dumps is not None:  # the machine's clock may have been changed since
+                asked["known"] = self._dumps
             try:
-                answer = scripts.run(
-                    self.machine,
-                    self._secret,
-                    "dump",
-                    {"seconds": time.monotonic() - self._born},
-                    timeout=left + 10,
-                )
+                answer = scripts.run(self.machine, self._secret, "dump", asked, timeout=left + 10)
                 data = base64.b64decode(str(answer.get("data", "")))
                 return minidump.parse(data).event(drivers) if data else None
             except (minidump.DumpError, ValueError):
@@ -156,7 +169,8 @@ class WinRMEndpoint(Endpoint):
                 down = isinstance(error, Unreachable) or getattr(error, "status", 0) == 503
                 if not down or not left:
                     return None
-                self._stopping.wait(1.0)
+                self._stopping.wait(min(1.0, 0.1 + left / 20))
+        return None
 
     def _gone(self) -> bool:
         return isinstance(self._ended, Unreachable | _ShellGoneError)
@@ -165,12 +179,14 @@ class WinRMEndpoint(Endpoint):
         if self._stopping.is_set():
             return
         self._stopping.set()
+        self._back.set()
         _open.discard(self)
         reachable = not isinstance(self._ended, Unreachable)
         # On a thread: a network that has just gone would keep us as long as it likes.
         closer = threading.Thread(target=self._close, args=(grace, reachable), daemon=True)
         closer.start()
-        closer.join(grace + 5)
+        # After ■ nobody wants to wait, and where nobody is there it is no use.
+        closer.join(grace + 5 if grace and not self._away else 0.3)
         self._end(TargetLost("the session was closed"))
 
     # -- inside -----------------------------------------------------------------------------
@@ -186,17 +202,11 @@ class WinRMEndpoint(Endpoint):
                 )
                 self._thread.join(grace)
             channel.call(lambda p: p.cleanup_command(self._shell, self._command))
+            channel.call(lambda p: p.close_shell(self._shell, close_session=False))
         except (KernelLabError, NothingYet):
             pass  # it is gone already, or will be when the shell has been idle
         finally:
-            self._delete(channel)
             channel.close()
-
-    def _delete(self, channel: Channel) -> None:
-        try:
-            channel.call(lambda p: p.close_shell(self._shell, close_session=False))
-        except (KernelLabError, NothingYet):
-            pass  # the machine ends it when it has been idle
 
     def _end(self, why: KernelLabError) -> None:
         if self._ended is None:
@@ -226,18 +236,33 @@ class WinRMEndpoint(Endpoint):
 
     def _receive(self) -> None:
         channel = self._make(self.machine, self._secret)
+        swallowed, look = False, float("inf")
+
+        def retry(lost: Unreachable) -> bool:
+            nonlocal swallowed
+            swallowed = swallowed or lost.sent  # the answer to it may have had output
+            return not self._stopping.is_set()
+
         try:
             while not self._stopping.is_set() or self._ended is None:
                 try:
                     out, error, code, done = self._patiently(
                         channel,
                         lambda p: p.get_command_output_raw(self._shell, self._command),
-                        lambda lost: not self._stopping.is_set(),
+                        retry,
                     )
                 except NothingYet:
-                    continue
+                    out, error, code, done = b"", b"", 0, False
                 except OSError:
                     return
+                now = time.monotonic()
+                if swallowed or now > look:
+                    # And once more, when the service has given up what it held back for us before.
+                    look = now + channel.read if swallowed else float("inf")
+                    swallowed = False
+                    threading.Thread(
+                        target=self.resumed, name="kernellab-resumed", daemon=True
+                    ).start()
                 if error:
                     text = error.decode("utf-8", "backslashreplace")
                     self._errors.extend(line[:500] for line in text.splitlines())
@@ -266,13 +291,17 @@ class WinRMEndpoint(Endpoint):
                 raise OSError(str(self._ended))
             try:
                 result = channel.call(function)
-                self._away = False
+                self._reached()
                 return result
+            except NothingYet:
+                self._reached()
+                raise
             except Unreachable as lost:
                 self._away = True
+                self._back.clear()
                 over = time.monotonic() >= end
                 if not over and retry(lost):
-                    self._stopping.wait(pause)
+                    self._back.wait(pause)
                     pause = min(pause * 2, 2.0)
                     continue
                 why: KernelLabError = Unreachable(
@@ -293,73 +322,24 @@ class WinRMEndpoint(Endpoint):
             self._end(why)
             raise OSError(str(why))
 
+    def _reached(self) -> None:
+        if self._away:
+            self._away, self.absences = False, (self.absences or 0) + 1
+        self._back.set()
+
+
+def _names(reply: dict[str, Any]) -> list[str] | None:
+    """The dumps of a ``file_list``; None where the agent cannot tell."""
+    if reply.get("ok") is not True:
+        error = reply.get("error")
+        status = error.get("status") if isinstance(error, dict) else None
+        return [] if isinstance(status, int) and status & 0xFFFFFFFF in NO_PATH else None
+    entries = reply.get("entries", [])
+    return [str(each["name"]) for each in entries if isinstance(each, dict) and "name" in each]
+
 
 class _ShellGoneError(TargetLost):
     """The machine ended the session."""
-
-
-class _Inbox:
-    """What has been received, to be read by the session: the reading end of a stream."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._data = bytearray()
-        self._over = False
-
-    def feed(self, data: bytes) -> None:
-        with self._changed:
-            self._data += data
-            self._changed.notify_all()
-
-    def end(self) -> None:
-        with self._changed:
-            self._over = True
-            self._changed.notify_all()
-
-    def take_line(self, seconds: float) -> bytes:
-        """The first line; nothing where the stream ended before there was one."""
-        end = time.monotonic() + seconds
-        with self._changed:
-            while (at := self._data.find(b"\n")) < 0 and not self._over:
-                if (left := end - time.monotonic()) <= 0:
-                    raise TargetTimeout(f"the agent did not answer within {seconds:g} s")
-                self._changed.wait(left)
-            line = bytes(self._data[: at + 1])
-            del self._data[: at + 1]
-            return line
-
-    def read1(self, size: int = -1) -> bytes:
-        with self._changed:
-            while not self._data and not self._over:
-                self._changed.wait()
-            taken = bytes(self._data if size < 0 else self._data[:size])
-            del self._data[: len(taken)]
-            return taken
-
-    read = read1
-
-    def close(self) -> None:
-        self.end()
-
-
-class _Outbox:
-    """The writing end of a stream; what is written goes with ``flush``."""
-
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send = send
-        self._data = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._data += data
-        return len(data)
-
-    def flush(self) -> None:
-        data = bytes(self._data)
-        self._data.clear()
-        self._send(data)
-
-    def close(self) -> None:
-        """The program's input is closed by the endpoint's ``stop``."""
 
 
 def _stop_all() -> Any:

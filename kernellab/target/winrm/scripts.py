@@ -65,10 +65,14 @@ def run(
     channel = Channel(machine, secret)
     try:
         shell = channel.call(lambda p: p.open_shell(codepage=65001, idle_timeout="PT180S"))
+        error: BaseException | None = None
         try:
             return _run(channel, shell, name, _input(name, asked, data), timeout)
+        except BaseException as each:
+            error = each
+            raise
         finally:
-            channel.call(lambda p: p.close_shell(shell, close_session=False))
+            channel.leave(error, lambda p: p.close_shell(shell, close_session=False))
     finally:
         channel.close()
 

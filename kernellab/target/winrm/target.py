@@ -110,8 +110,8 @@ class WinRM(TargetKind):
         try:
             if endpoint.speaks(_FIRST_ANSWER):
                 return endpoint
-        except BaseException:
-            endpoint.stop()
+        except BaseException as error:
+            endpoint.stop(grace=0.5 if isinstance(error, Exception) else 0)
             raise
         endpoint.stop()
         # Newer systems put cmd.exe between, which says what it does not find and ends with 1.

@@ -120,7 +120,7 @@ pub fn answer(id: &Json, answer: Answer) {
             object([("reply", id.clone()), ("ok", false.into()), ("error", error)])
         }
     };
-    out::reply(&message);
+    out::reply(id.int(), &message);
 }
 
 /// Do `work` for a request on a thread, within its `limit` in seconds.

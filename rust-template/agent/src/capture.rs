@@ -10,7 +10,7 @@ use crate::win::{self, Handle, IoStatus, Overlapped};
 use crate::{lines, out, rt, service};
 
 /// The capture driver's service, and its device.
-const SERVICE: &str = "kernellab-dbgtap";
+pub const SERVICE: &str = "kernellab-dbgtap";
 const DEVICE: &str = r"\\.\kernellab-dbgtap";
 
 const IO_PENDING: u32 = 997;

@@ -78,10 +78,25 @@ pub fn run(name: &str) -> u32 {
         let done = event(name, "done");
         let stop = win::CreateEventW(core::ptr::null(), 1, 0, core::ptr::null());
         crate::rt::spawn(move || look_after(asked, done));
+        let agent = name.rsplit('-').next().and_then(|pid| pid.parse().ok()).unwrap_or(0);
+        crate::rt::spawn(move || end_with(agent));
         shared().ready.store(1, Ordering::Release);
         win::SetEvent(done);
         let main_loop: extern "C" fn(Handle) -> Status = core::mem::transmute(main_loop);
         main_loop(stop) as u32
+    }
+}
+
+/// End with the agent, which may be killed: its drivers go with it.
+fn end_with(agent: u32) {
+    const SYNCHRONIZE: u32 = 0x10_0000;
+    // SAFETY: handles of ours; ends this process.
+    unsafe {
+        let process = win::OpenProcess(SYNCHRONIZE, 0, agent);
+        if process != 0 {
+            win::WaitForSingleObject(process, u32::MAX);
+            win::ExitProcess(0);
+        }
     }
 }
 

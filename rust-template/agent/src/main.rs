@@ -88,6 +88,7 @@ fn serve(folder: Option<&str>, wine: bool, capture: Option<&str>) -> u32 {
     let started = rt::ticks();
     capture::begin(capture, wine);
     rt::spawn(calls::watch);
+    rt::spawn(service::sweep);
     let mut input = Vec::new();
     let mut chunk = alloc::vec![0u8; 1 << 16];
     let mut seen = alloc::collections::VecDeque::new();
@@ -162,6 +163,7 @@ fn take(line: &[u8], started: u64, seen: &mut alloc::collections::VecDeque<i64>)
     let id = request.get("id").clone();
     if let Some(number) = id.int() {
         if matches!(request.get("again"), Json::Bool(true)) && seen.contains(&number) {
+            out::again(number);
             return true;
         }
         if seen.len() == REMEMBERED {
@@ -267,6 +269,7 @@ fn heartbeat(request: &Json, started: u64) -> Json {
         ("boot_id", info::boot_id().into()),
         ("running", calls::running().into()),
         ("state", machine_state().into()),
+        ("events", out::count().into()),
     ])
 }
 

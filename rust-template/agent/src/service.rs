@@ -18,6 +18,8 @@ struct Service {
     running: bool,
 }
 
+/// Whether what killed agents left is gone; held while it is looked for.
+static SWEPT: Mutex<bool> = Mutex::new(false);
 static OURS: Mutex<Vec<Service>> = Mutex::new(Vec::new());
 
 /// The NTSTATUS of a Win32 error, where the error is all that is known.
@@ -88,8 +90,86 @@ pub fn name_of(request: &Json) -> Result<String, Failure> {
     Ok(name.to_string())
 }
 
+/// The event that is there as long as the agent of a process runs.
+fn life(pid: &str) -> Vec<u16> {
+    wide(&format!("Global\\kernellab-agent-{pid}"))
+}
+
+/// Take away the services of agents that were killed, once.
+pub fn sweep() {
+    let mut swept = SWEPT.lock();
+    if *swept {
+        return;
+    }
+    *swept = true;
+    for (name, pid) in marked() {
+        if name == crate::capture::SERVICE {
+            continue; // it has lines from before: whoever reads it now takes it away
+        }
+        const SYNCHRONIZE: u32 = 0x10_0000;
+        // SAFETY: the name ends in NUL.
+        match unsafe { win::OpenEventW(SYNCHRONIZE, 0, life(&pid).as_ptr()) } {
+            0 => drop(take_away(&name)),
+            // SAFETY: a handle of ours.
+            alive => drop(unsafe { win::CloseHandle(alive) }),
+        }
+    }
+    // SAFETY: asks for a number; the name ends in NUL. The event goes with this process.
+    unsafe {
+        let pid = format!("{}", win::GetCurrentProcessId());
+        win::CreateEventW(core::ptr::null(), 1, 0, life(&pid).as_ptr());
+    }
+}
+
+/// The services that bear kernellab's mark, with their agents' process ids; of the registry, which is
+/// quicker than to open each.
+fn marked() -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    each_service(|key, name| {
+        let (mut text, mut size) = ([0u16; 64], 126);
+        let mut service = 0;
+        // SAFETY: names end in NUL, and so does what is read; the buffer is as long as said.
+        unsafe {
+            if win::RegOpenKeyExW(key, wide(name).as_ptr(), 0, 0x2_0019, &raw mut service) != 0 {
+                return;
+            }
+            let (value, to) = (wide("Description"), text.as_mut_ptr().cast());
+            let (no, kind) = (core::ptr::null_mut(), core::ptr::null_mut());
+            let got =
+                win::RegQueryValueExW(service, value.as_ptr(), no, kind, to, &raw mut size) == 0;
+            win::RegCloseKey(service);
+            if let (true, Some(pid)) = (got, narrow(&text).strip_prefix(MARK)) {
+                all.push((name.to_string(), pid.to_string()));
+            }
+        }
+    });
+    all
+}
+
+fn each_service(mut one: impl FnMut(Handle, &str)) {
+    let mut key = 0;
+    // SAFETY: names end in NUL, buffers are as long as said.
+    unsafe {
+        let path = wide("SYSTEM\\CurrentControlSet\\Services");
+        win::RegOpenKeyExW(MACHINE, path.as_ptr(), 0, 0x2_0019, &raw mut key);
+        for index in 0.. {
+            let (mut name, mut size) = ([0u16; 256], 256);
+            let null = core::ptr::null_mut();
+            let no = core::ptr::null_mut();
+            let to = name.as_mut_ptr();
+            let time = core::ptr::null_mut();
+            if win::RegEnumKeyExW(key, index, to, &raw mut size, null, no, null, time) != 0 {
+                break;
+            }
+            one(key, &narrow(&name));
+        }
+        win::RegCloseKey(key);
+    }
+}
+
 /// `service_install`.
 pub fn install(request: &Json) -> Answer {
+    sweep();
     let name = name_of(request)?;
     let file = request.get("file").text().unwrap_or("");
     let path = files::adopt(file, &format!("{name}.sys"))?;
@@ -336,35 +416,18 @@ pub fn unload(request: &Json) -> Answer {
 
 /// `services`: those that bear kernellab's mark.
 pub fn list() -> Answer {
+    sweep();
     let manager = manager()?;
     let mut all = Vec::new();
-    let mut key = 0;
-    // SAFETY: names end in NUL, buffers are as long as said.
-    unsafe {
-        let path = wide("SYSTEM\\CurrentControlSet\\Services");
-        win::RegOpenKeyExW(MACHINE, path.as_ptr(), 0, 0x2_0019, &raw mut key);
-        for index in 0.. {
-            let (mut name, mut size) = ([0u16; 256], 256);
-            let null = core::ptr::null_mut();
-            let no = core::ptr::null_mut();
-            let to = name.as_mut_ptr();
-            let time = core::ptr::null_mut();
-            if win::RegEnumKeyExW(key, index, to, &raw mut size, null, no, null, time) != 0 {
-                break;
-            }
-            let name = narrow(&name);
-            let Some(service) = open(&manager, &name) else { continue };
-            if is_kernellabs(&service) {
-                let mut status = [0u32; 7];
-                win::QueryServiceStatus(service.0, status.as_mut_ptr());
-                let ours = OURS.lock().iter().any(|s| s.name == name);
-                let state = if status[1] == 4 { "running" } else { "stopped" };
-                let fields =
-                    [("name", name.into()), ("state", state.into()), ("ours", ours.into())];
-                all.push(object(fields));
-            }
-        }
-        win::RegCloseKey(key);
+    for (name, _) in marked() {
+        let Some(service) = open(&manager, &name) else { continue };
+        let mut status = [0u32; 7];
+        // SAFETY: the structure has seven numbers.
+        unsafe { win::QueryServiceStatus(service.0, status.as_mut_ptr()) };
+        let ours = OURS.lock().iter().any(|s| s.name == name);
+        let state = if status[1] == 4 { "running" } else { "stopped" };
+        let fields = [("name", name.into()), ("state", state.into()), ("ours", ours.into())];
+        all.push(object(fields));
     }
     Ok(object([("services", all.into())]))
 }

@@ -172,6 +172,7 @@ unsafe extern "system" {
         flags: u32,
         id: *mut u32,
     ) -> Handle;
+    pub fn OpenProcess(access: u32, inherit: i32, id: u32) -> Handle;
     pub fn OpenThread(access: u32, inherit: i32, id: u32) -> Handle;
     pub fn SuspendThread(thread: Handle) -> u32;
     pub fn ResumeThread(thread: Handle) -> u32;
@@ -181,6 +182,7 @@ unsafe extern "system" {
     pub fn Thread32Next(snapshot: Handle, entry: *mut ThreadEntry) -> i32;
     pub fn CreateEventW(security: *const c_void, manual: i32, set: i32, name: *const u16)
     -> Handle;
+    pub fn OpenEventW(access: u32, inherit: i32, name: *const u16) -> Handle;
     pub fn SetEvent(event: Handle) -> i32;
     pub fn ResetEvent(event: Handle) -> i32;
     pub fn WaitForSingleObject(what: Handle, ms: u32) -> u32;
@@ -261,6 +263,14 @@ unsafe extern "system" {
         made: *mut u32,
     ) -> u32;
     pub fn RegOpenKeyExW(root: Handle, path: *const u16, o: u32, a: u32, key: *mut Handle) -> u32;
+    pub fn RegQueryValueExW(
+        key: Handle,
+        name: *const u16,
+        reserved: *mut u32,
+        kind: *mut u32,
+        to: *mut u8,
+        size: *mut u32,
+    ) -> u32;
     pub fn RegSetValueExW(k: Handle, n: *const u16, r: u32, t: u32, d: *const u8, s: u32) -> u32;
     pub fn RegDeleteTreeW(key: Handle, path: *const u16) -> u32;
     pub fn RegEnumKeyExW(

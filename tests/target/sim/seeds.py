@@ -81,11 +81,13 @@ class RecordingSession(Session):
     #: Conversations since they were last taken, of all sessions.
     taken: list[Conversation] = []  # noqa: RUF012 - one list for all is meant
 
-    def __init__(self, reader: BinaryIO, writer: BinaryIO, listener: Any) -> None:
+    def __init__(
+        self, reader: BinaryIO, writer: BinaryIO, listener: Any, ended: Any = lambda _: None
+    ) -> None:
         self.now = Conversation()
-        super().__init__(cast(BinaryIO, _Heard(self, reader)), writer, listener)
+        super().__init__(cast(BinaryIO, _Heard(self, reader)), writer, listener, ended)
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> bytes:
         if message["command"] == "reboot":
             self.now = Conversation()
             if message.get("files"):
@@ -95,7 +97,7 @@ class RecordingSession(Session):
         if not any(self.now is other for other in self.taken):
             self.taken.append(self.now)
         try:
-            super()._send(message)
+            return super()._send(message)
         except UsageError:  # too long: it was not asked
             self.now.requests.pop()
             raise
