@@ -1,4 +1,4 @@
-"""``kernellab target add | check | prepare | password``: the Windows machines that are targets."""
+"""``kernellab target add | check | prepare | install | …``: Windows machines that are targets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from . import installing
 from .errors import TargetLost, UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def add_commands(add: Add) -> None:
     )
     prepare.add_argument("--yes", action="store_true", help="do not ask before changing anything")
     prepare.add_argument("--restart", action="store_true", help="restart the machine afterwards")
+    installing.arguments(add("install", installing.install))
     power = add("power", _power)
     power.add_argument("name", metavar="NAME", help=name)
     power.add_argument(

@@ -69,6 +69,7 @@ def test_wheel_holds_the_template_and_the_panes_files(wheel: Path) -> None:
     assert not [n for n in template if "/target/" in n]
     assert [n for n in names if n.startswith("kernellab/pane/static/") and n.endswith(".js")]
     assert "kernellab/py.typed" in names
+    assert "kernellab/target/winrm/autounattend.xml" in names
     assert "kernellab/ntdata/layouts.json" in names
     assert "kernellab/_notebooks/01-hello-driver.ipynb" in names
 
