@@ -13,9 +13,10 @@ from .errors import BuildCancelled, BuildError, KernelLabError, TestsFailed, Usa
 from .failures import reason_of
 from .prints import parts_of
 from .protocol import BugcheckEvent, ErrorEvent, State
+from .target import steps
 from .trace.cell import CellTrace
 from .verifier import without
-from .view.paneinfo import NOT_BUILT, about_build, rules_of, with_code
+from .view.paneinfo import NOT_BUILT, NOT_LOADED, about_build, rules_of, with_code
 
 if TYPE_CHECKING:
     from .build import BuildResult, Diagnostic
@@ -58,6 +59,7 @@ class CellRun:
         self._replaces: CellRun | None = None
         #: Loads what ``--no-run`` only built.
         self._load_built: Callable[[], None] | None = None
+        self._connecting_to = False  # the target has said what it does about that
         self._in_cell = True  # at its end, everything is brought to the front end
         self._on_machine = False  # what becomes of the machine is this driver's matter as well
         self.pane = new_pane(
@@ -96,10 +98,11 @@ class CellRun:
                 bind(result)
                 return
             self._take_over()
-            self._load(self._bench.target(self.options.target), result, bind)
+            self._load(self._machine(), result, bind)
         except (KeyboardInterrupt, BuildCancelled):
             building = self.driver is None and not self._on_machine
-            self.pane.set_state("interrupted", NOT_BUILT if building else "")
+            why = NOT_LOADED if self._connecting_to else NOT_BUILT
+            self.pane.set_state("interrupted", why if building else "")
             raise
         except BuildError as error:
             self.does_not_build, self.diagnostics = True, error.diagnostics
@@ -176,7 +179,7 @@ class CellRun:
         result, tests = build_tests(self.source.name, self.source.text, **self._how_to_build())
         self._built(result)
         self._take_over()
-        driver = self._prepare(self._bench.target(self.options.target), result)
+        driver = self._prepare(self._machine(), result)
         driver.on_state = lambda _: None  # what becomes of one test is not the pane's end
         self._on_machine = True
         report = run_tests(
@@ -195,8 +198,17 @@ class CellRun:
         if not report.ok and not self.options.allow_failure:
             raise TestsFailed(f"{report.driver}: {report.summary}", report)
 
+    def _machine(self) -> Target:
+        """The target, connected; the pane says what takes long about that."""
+        with steps.told_to(self._connecting):
+            return self._bench.target(self.options.target, fresh=self.options.fresh)
+
+    def _connecting(self, done: int, total: int, what: str) -> None:
+        self._connecting_to = True
+        self.pane.set_progress(done, total, what, "connecting")
+
     def _load_later(self, result: BuildResult, bind: Callable[[object], None]) -> None:
-        target = self._bench.target(self.options.target)
+        target = self._machine()
         with exclusive(target, self._waiting):
             self._going_on()
             self._take_over()
@@ -228,7 +240,8 @@ class CellRun:
         self.pane.set_state("loading")
         try:
             self._trace.begin(self.driver)
-            load()
+            with steps.told_to(self._connecting):  # a machine that is gone is started again
+                load()
         finally:
             if self.driver is not None:
                 self.pane.set_timings(self.driver.timings)

@@ -14,14 +14,14 @@ import json
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, machines
+from . import __version__, completion, machines
 from .cell.options import BUILD, RUN, TEST, add_options
 from .errors import BuildError, KernelLabError, LoadError, UsageError
+from .progress import Progress
 
 if TYPE_CHECKING:
     from .build import BuildResult
@@ -113,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     course.add_argument("--forget", action="store_true", help="forget what was solved")
     add("targets", machines.list_targets)
-    target = commands.add_parser("target", help="Windows machines as targets: add, check, prepare")
+    target = commands.add_parser(
+        "target", help="Windows machines as targets: add, check, prepare, power, password"
+    )
     machines.add_commands(_adder(target.add_subparsers(required=True, metavar="COMMAND")))
     exports = add("exports", _exports)
     exports.add_argument(
@@ -132,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     exports.add_argument("--json", action="store_true", help="one JSON object a line")
     rules = add("rules", _rules)
     rules.add_argument("--target", "-t", default="sim", metavar="T", help="of which target (sim)")
+    completion.add_commands(add, parser)
     return parser
 
 
@@ -327,6 +330,8 @@ def _run(given: argparse.Namespace) -> int:
         no_verify=given.no_verify,
         parameters=given.param,
         trace=given.trace,
+        fresh=given.fresh,
+        waiting=Progress,
     )
 
 
@@ -355,6 +360,7 @@ def _test(given: argparse.Namespace) -> int:
             budget=given.budget,
             no_verify=given.no_verify,
             parameters=given.param,
+            fresh=given.fresh,
             progress=progress,
         )
     print(report)
@@ -383,58 +389,6 @@ def _print_diagnostics(diagnostics: Sequence[Any]) -> None:
 
 
 # -- on the terminal ------------------------------------------------------------------------------
-
-
-class Progress:
-    """What takes longer than a second says how far it is; on a terminal, on one line.
-
-    What is said in the first second is shown when that is over, unless all is done by then.
-    """
-
-    def __init__(self, after: float = 1.0) -> None:
-        self._stream = sys.stderr
-        self._terminal = self._stream.isatty()
-        self._lock = threading.Lock()
-        self._text = self._shown = ""
-        self._quiet = True
-        self._timer = threading.Timer(after, self._speak)
-        self._timer.daemon = True
-
-    def __call__(self, done: int, total: int, what: str) -> None:
-        with self._lock:
-            self._text = f"{what} ({done} of {total})" if total else what
-            if not self._quiet:
-                self._show()
-
-    def about(self, what: str) -> Callable[[int, int, str], None]:
-        """The same for a part of the work, which is named before all that it says."""
-        return lambda done, total, text: self(done, total, f"{what}: {text}")
-
-    def _speak(self) -> None:
-        with self._lock:
-            self._quiet = False
-            self._show()
-
-    def _show(self) -> None:
-        if self._text == self._shown:
-            return
-        self._shown = self._text
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1
-            print(f"\r\x1b[K{self._text[:width]}", end="", file=self._stream, flush=True)
-        else:
-            print(self._text, file=self._stream, flush=True)
-
-    def __enter__(self) -> Progress:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        with self._lock:
-            self._text = self._shown  # a timer that is just going off has nothing to say
-            if self._shown and self._terminal:
-                print("\r\x1b[K", end="", file=self._stream, flush=True)
 
 
 def _colour() -> bool:

@@ -40,8 +40,9 @@ from .protocol import BugcheckEvent, DbgPrint, Dropped, ErrorEvent, Event, State
 from .session import RequestFailed, Session
 from .snapshot import Snapshot, write_crash_dump
 from .system import PlainValue, System, encode_parameters
-from .target import registry
+from .target import registry, steps
 from .target.base import Endpoint
+from .target.power.base import SNAPSHOT
 from .trace.client import Traces
 from .verifier import VerifierSetting, checked
 
@@ -54,7 +55,8 @@ Subscriber = Callable[[Sequence[Event]], None]
 def connect(name: str = "sim", *, timeout: float = TIMEOUT, **options: Any) -> Target:
     """Start a target and return it ready for use.
 
-    ``timeout`` is how many seconds driver code may run for one request. ``sim`` also takes
+    ``timeout`` is how many seconds driver code may run for one request. ``fresh`` begins on a
+    machine as it was in its snapshot, as ``refresh`` does. ``sim`` also takes
     ``seed`` (which interleaving of threads, 0 unless given), ``processors`` (2 unless given, 1
     to 64), ``pool_guard`` (the side of small pool allocations where a stray access faults at once:
     ``after`` unless given, ``before``, or ``mixed``, which lets the seed decide),
@@ -82,6 +84,7 @@ class Target(Calls, Hardware, System, Traces):
         #: How many times the machine was rebooted.
         self.reboots = 0
         self._kind = registry.get(name)
+        fresh = options.pop("fresh", False)
         self._settings = {n: v for n, v in options.items() if n in self._kind.settings}
         self._options = {n: v for n, v in options.items() if n not in self._settings}
         if "verifier" in self._settings:
@@ -93,7 +96,7 @@ class Target(Calls, Hardware, System, Traces):
         self._subscribers: dict[Subscriber, None] = {}  # in order
         self._endpoint: Endpoint
         self._session: Session
-        self._start()
+        self._start(self._kind.fresh(_snapshot(fresh)) if fresh else {})
 
     # -- drivers and devices ------------------------------------------------------------------
 
@@ -232,12 +235,28 @@ class Target(Calls, Hardware, System, Traces):
                     self._restart()
             except (TargetLost, TargetTimeout, Unsupported):
                 self._restart()
-            reason, self._stopped, self.bugcheck = self._stopped, "", None
-            self._untold = None
-            self.reboots += 1
-            for driver in self.drivers.values():
-                driver._gone()
-            self._publish([State(state="rebooted", status=reason)])
+            self._rebooted()
+
+    def refresh(self, snapshot: str | bool = True) -> None:
+        """Start it as it was in its snapshot (``kernellab``, unless another is named).
+
+        ``sim`` and ``wine`` start a new machine. Raises PowerError for a machine that
+        ``kernellab.toml`` has no power table of, and for a snapshot that is not there.
+        """
+        with self._busy:
+            self._open_for_use()
+            more = self._kind.fresh(_snapshot(snapshot))
+            self._end_trace()
+            self._restart(more)
+            self._rebooted()
+
+    def _rebooted(self) -> None:
+        reason, self._stopped, self.bugcheck = self._stopped, "", None
+        self._untold = None
+        self.reboots += 1
+        for driver in self.drivers.values():
+            driver._gone()
+        self._publish([State(state="rebooted", status=reason)])
 
     def snapshot(self) -> Snapshot:
         """Keep the whole machine as it is now; ``restore()`` of the result brings it back.
@@ -297,8 +316,9 @@ class Target(Calls, Hardware, System, Traces):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        endpoint = self._kind.start(**self._options, **guest.prepare(self._kind, self._options))
+    def _start(self, more: Mapping[str, Any] | None = None) -> None:
+        made = guest.prepare(self._kind, self._options, steps.progress)
+        endpoint = self._kind.start(**self._options, **(more or {}), **made)
         self._endpoint = endpoint
         session = Session(endpoint.reader, endpoint.writer, self._take, self._session_ended)
         self._session = session
@@ -327,11 +347,11 @@ class Target(Calls, Hardware, System, Traces):
         for driver in [each for each in self.drivers.values() if each.name != but]:
             driver._stopped()
 
-    def _restart(self) -> None:
+    def _restart(self, more: Mapping[str, Any] | None = None) -> None:
         self._told = self._session
         self._endpoint.stop(grace=0.1)
         self._session.close()
-        self._start()
+        self._start(more)
 
     def _open_for_use(self) -> None:
         if self._closed:
@@ -403,6 +423,10 @@ class Target(Calls, Hardware, System, Traces):
             )
             event = dataclasses.replace(event, related=related)
         return event
+
+
+def _snapshot(name: object) -> str:
+    return SNAPSHOT if name is True else str(name)
 
 
 def _int(reply: dict[str, Any], key: str) -> int:

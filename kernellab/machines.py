@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 #: Exit codes: all there, or done; something is missing, or there are changes that were not made.
 OK, MISSING = 0, 1
 
+#: What ``power`` does, each a method of :class:`~kernellab.target.power.base.Power`.
+POWER: Final = {
+    "start": "switch it on",
+    "stop": "ask Windows to shut down; after a minute, switch it off",
+    "reset": "press the reset button",
+    "snapshot": "keep disk and memory as they are; one of the same name is replaced",
+    "revert": "go back to a snapshot",
+    "state": "print running, off, paused or unknown",
+    "address": "print the address it is reached at, where the virtualizer knows it",
+}
+
 Add = Callable[[str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
 
 
@@ -52,10 +63,10 @@ def add_commands(add: Add) -> None:
     )
     new.add_argument("--global", dest="everywhere", action="store_true", help="for all projects")
     check = add("check", _check)
-    check.add_argument("name", metavar="NAME", help=name)
+    check.add_argument("machine", metavar="NAME", help=name)
     check.add_argument("--json", action="store_true", help="one JSON object a check")
     prepare = add("prepare", _prepare)
-    prepare.add_argument("name", metavar="NAME", nargs="?", help=name)
+    prepare.add_argument("machine", metavar="NAME", nargs="?", help=name)
     what = prepare.add_mutually_exclusive_group()
     what.add_argument("--undo", action="store_true", help="put back what prepare has changed")
     what.add_argument(
@@ -67,17 +78,20 @@ def add_commands(add: Add) -> None:
     prepare.add_argument("--restart", action="store_true", help="restart the machine afterwards")
     installing.arguments(add("install", installing.install))
     power = add("power", _power)
-    power.add_argument("name", metavar="NAME", help=name)
+    power.add_argument("machine", metavar="NAME", help=name)
     power.add_argument(
-        "what",
-        choices=["state", "on", "off", "reset", "snapshot", "revert"],
-        help="what to do with the virtual machine",
+        "what", metavar="WHAT", choices=POWER, help="one of " + ", ".join(POWER) + ": see below"
     )
     power.add_argument(
-        "snapshot", metavar="SNAPSHOT", nargs="?", default="kernellab", help="(kernellab)"
+        *("snapshot",),
+        metavar="SNAPSHOT",
+        nargs="?",
+        help="the snapshot's name, for snapshot and revert (kernellab: the one of --fresh)",
     )
+    power.formatter_class = argparse.RawDescriptionHelpFormatter
+    power.epilog = "\n".join(["what there is:", *(f"  {n:9} {t}" for n, t in POWER.items())])
     password = add("password", _password)
-    password.add_argument("name", metavar="NAME", help=name)
+    password.add_argument("machine", metavar="NAME", help=name)
     password.add_argument("--forget", action="store_true", help="remove it from the keyring")
 
 
@@ -157,7 +171,7 @@ def _check(given: argparse.Namespace) -> int:
     """Look whether a machine is ready, and say how to mend what is missing; changes nothing."""
     from .target.winrm import prepare
 
-    machine = _machine(given.name)
+    machine = _machine(given.machine)
     findings = prepare.check(machine, _look(machine))
     for each in findings:
         if given.json:
@@ -190,9 +204,9 @@ def _prepare(given: argparse.Namespace) -> int:
     if given.script:
         print(scripts.text("first"), end="")
         return OK
-    if given.name is None:
+    if given.machine is None:
         raise UsageError("the name of a target is missing (or --script)")
-    machine = _machine(given.name)
+    machine = _machine(given.machine)
     seen = _look(machine)
     secret = credentials.password(machine)
     if given.undo:
@@ -245,17 +259,24 @@ def _agreed(question: str) -> bool:
 
 def _power(given: argparse.Namespace) -> int:
     """Switch a virtual machine on or off, reset it, make a snapshot, go back to one."""
+    from .target.power.base import SNAPSHOT
     from .target.winrm.target import power_of
 
-    vm = power_of(_machine(given.name))
-    if given.what == "state":
-        print(vm.state(), vm.address())
-        return OK
-    if given.what in ("snapshot", "revert"):
-        getattr(vm, given.what)(given.snapshot)
+    named = given.what in ("snapshot", "revert")
+    if given.snapshot is not None and not named:
+        raise UsageError(f"{given.what} takes no snapshot: what is {given.snapshot!r}?")
+    vm = power_of(_machine(given.machine))
+    if given.what == "address":
+        if not (address := vm.address()):
+            print(f"{given.machine}: its address is not known from outside", file=sys.stderr)
+            return MISSING
+        print(address)
+    elif given.what == "state":
+        print(vm.state())
     else:
-        {"on": vm.start, "off": vm.stop, "reset": vm.reset}[given.what]()
-    print(f"{given.name}: {vm.state()}")
+        words = [given.snapshot or SNAPSHOT] if named else []
+        getattr(vm, given.what)(*words)
+        print(f"{given.machine}: {vm.state()}")
     return OK
 
 
@@ -266,7 +287,7 @@ def _password(given: argparse.Namespace) -> int:
     """Keep a machine's password in the system's keyring."""
     from .target import credentials
 
-    machine = _machine(given.name)
+    machine = _machine(given.machine)
     if given.forget:
         was = credentials.forget(machine)
         print("Forgotten." if was else "There was none.")

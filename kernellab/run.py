@@ -16,6 +16,8 @@ from .errors import Bugcheck, KernelLabError, TargetLost, TargetStopped, TargetT
 from .lab import Target, connect
 from .pane.text import LAST_LINES, bugcheck_text, printable, violation_text
 from .protocol import BugcheckEvent, DbgPrint, ErrorEvent, Event, State, Violation, event_fields
+from .target import steps
+from .target.steps import Progress
 from .verifier import without
 
 if TYPE_CHECKING:
@@ -88,14 +90,21 @@ def run_driver(
     no_verify: Sequence[str] = (),
     parameters: Sequence[tuple[str, int | str]] = (),
     trace: Path | None = None,
+    fresh: bool = False,
+    waiting: Callable[[], contextlib.AbstractContextManager[Progress | None]] = (
+        contextlib.nullcontext
+    ),
 ) -> int:
     """Load ``image``, run the client script, unload; returns the exit code.
 
+    ``fresh``: on a machine as it was in its snapshot. ``waiting`` hears what connecting does.
     ``trace`` is where what ran is written to, also where the run ends by an error.
     """
     printer = Printer(as_json)
     try:
-        with connect(target, timeout=timeout) as machine, _traced(machine, trace):
+        with waiting() as progress, steps.told_to(progress):
+            connected = connect(target, timeout=timeout, fresh=fresh)
+        with connected as machine, _traced(machine, trace):
             machine.subscribe(printer)
             verifier = without(no_verify) if no_verify else None
             driver = machine.prepare(image, name=name, verifier=verifier)
@@ -138,12 +147,15 @@ def test_driver(
     budget: int | None,
     no_verify: Sequence[str] = (),
     parameters: Sequence[tuple[str, int | str]] = (),
-    progress: Callable[[int, int, str], object] | None = None,
+    fresh: bool = False,
+    progress: Progress | None = None,
 ) -> TestReport:
     """Run the tests of a driver that was built for them on a machine of their own."""
     from .testing import run_tests
 
-    with connect(target, timeout=timeout) as machine:
+    with steps.told_to(progress):
+        connected = connect(target, timeout=timeout, fresh=fresh)
+    with connected as machine:
         verifier = without(no_verify) if no_verify else None
         driver = machine.prepare(image, verifier=verifier)
         driver.parameters = dict(parameters)

@@ -37,13 +37,18 @@ class Workbench:
         self._warming: threading.Thread | None = None
         atexit.register(self.close)
 
-    def target(self, name: str) -> Target:
-        """The notebook's target ``name``, connected when first asked for."""
+    def target(self, name: str, *, fresh: bool = False) -> Target:
+        """The notebook's target ``name``, connected when first asked for.
+
+        ``fresh``: as it was in its snapshot; what ran on it is gone.
+        """
         from .lab import connect
 
         with self._lock:
             if name not in self._targets:
-                self._targets[name] = connect(name)
+                self._targets[name] = connect(name, fresh=fresh)
+            elif fresh:
+                self._targets[name].refresh()
             return self._targets[name]
 
     def driver(self, name: str) -> Driver | None:
@@ -132,7 +137,11 @@ class Workbench:
 
     def values_of(self, option: str, driver: str = "") -> Sequence[str]:
         """What ``--no-verify`` can be: the rules of the default target's verifier; what ``--asm``
-        can be: the functions in the driver's cell."""
+        can be: the functions in the driver's cell; what ``--target`` can be."""
+        if option in ("--target", "-t"):
+            from .target import registry
+
+            return registry.names()
         if option == "--asm" and driver in self._runs:
             return self.editing.functions(driver)
         if option != "--no-verify":

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kernellab.cli import Progress
+from kernellab.progress import Progress
 from tests.drivers import driver_source
 
 HELLO = driver_source('println!("hello {}", 1);')

@@ -85,13 +85,6 @@ def _option(*flags: str, help: str, where: str, **keywords: Any) -> Option:
     return Option(flags, help, frozenset(where.split()), keywords, values)
 
 
-def _targets() -> Sequence[str]:
-    # Asked for late: what other packages bring is looked up only when somebody asks.
-    from importlib.metadata import entry_points
-
-    return ["sim", "wine", *sorted(e.name for e in entry_points(group="kernellab.targets"))]
-
-
 OPTIONS: Final[tuple[Option, ...]] = (
     _option(
         *("--target", "-t"),
@@ -99,7 +92,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         where="magic run test",
         default="sim",
         metavar="T",
-        values=_targets,
+    ),
+    _option(
+        "--fresh",
+        help="take the target back to its snapshot first: a virtual machine to the one named"
+        " kernellab (`kernellab target power` makes it); sim and wine start a new machine",
+        where="magic run test",
+        action="store_true",
     ),
     _option(
         "--release",

@@ -10,7 +10,7 @@ from ..errors import KernelLabError
 from .text import one_line
 
 _ALIVE: Final = ("running",)
-_COMING: Final = ("", "building", "loading", "unloading", "reloading", "compiling")
+_COMING: Final = ("", "building", "connecting", "loading", "unloading", "reloading", "compiling")
 
 #: Where the button Reload is called Load: the driver is not on the machine.
 _NOT_LOADED: Final = ("built", "failed", "unloaded", "gone")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from .text import one_line
 
 #: States that are on their way to another one.
-_UNDER_WAY: Final = ("building", "loading", "testing", "unloading", "reloading")
+_UNDER_WAY: Final = ("building", "connecting", "loading", "testing", "unloading", "reloading")
 #: Characters of what is said to be under way.
 _WORDS: Final = 300
 

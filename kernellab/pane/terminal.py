@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .tabs import Tab
 
 #: States that are not worth a line.
-_ON_ITS_WAY: Final = ("building", "loading", "built", "")
+_ON_ITS_WAY: Final = ("building", "connecting", "loading", "built", "")
 #: States whose reason comes as an event of its own, with its place.
 _EXPLAINED: Final = ("bug check", "timed out", "interrupted")
 

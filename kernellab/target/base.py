@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-from ..errors import KernelLabError, TargetLost
+from ..errors import KernelLabError, TargetLost, Unsupported
 from ..protocol import BugcheckEvent
 
 
@@ -110,6 +110,13 @@ class TargetKind(ABC):
     @abstractmethod
     def start(self, **options: Any) -> Endpoint:
         """Start an endpoint. Raises TargetLost with what to do when it cannot."""
+
+    def fresh(self, snapshot: str) -> dict[str, Any]:
+        """What :meth:`start` takes to begin on a machine as its ``snapshot`` has it.
+
+        Nothing where each start is on a new machine. Raises Unsupported, and PowerError.
+        """
+        raise Unsupported(f"{self.name} has no snapshots to go back to: run without --fresh")
 
     def encode(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings as the protocol can carry them. Raises UsageError for values of a wrong kind."""

@@ -57,6 +57,9 @@ class Sim(TargetKind):
             spare.stop()
         return _spawn()
 
+    def fresh(self, snapshot: str) -> dict[str, Any]:
+        return {}  # each start is on a new machine
+
     def encode(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Addresses become text, bytes base64; the folder of files is made absolute."""
         encoded = dict(settings)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: Said of a cell whose build was stopped.
 NOT_BUILT: Final = "the build was stopped: run the cell to build it; what ran before still runs"
 
+#: Said of a cell that was stopped while its target was being connected.
+NOT_LOADED: Final = "it is built, and not loaded: run the cell again"
+
 
 def with_code(event: Event, driver: Driver | None) -> Event:
     """A bug check with the instructions around what the driver did last; else the event."""

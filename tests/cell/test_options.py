@@ -58,7 +58,8 @@ def test_completion_offers_flags_once_and_values() -> None:
     assert complete_magic(["hello"], "--rel") == ["--release"]
     assert complete_magic(["hello", "--release"], "--rel") == []
     assert complete_magic(["hello", "--dep", "a=1"], "--de") == ["--dep"]
-    assert complete_magic(["hello", "--target"], "") == ["sim", "wine"]
+    targets = {"--target": ["sim", "my-vm"]}
+    assert complete_magic(["hello", "--target"], "", targets.__getitem__) == ["sim", "my-vm"]
     assert complete_magic(["hello", "--timeout"], "") == []
 
 

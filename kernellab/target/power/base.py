@@ -84,6 +84,8 @@ def check(table: Mapping[str, Any]) -> str:
             return f"{key} of power has to be {'a list of words' if wanted is list else 'text'}"
         if value in ("", []):
             return f"{key} of power is empty"
+    if table.get("revert-from", "off") != "off":
+        return 'revert-from of power has to be "off"'
     missing = [key for key in ("socket",) if kind == "qemu" and key not in table]
     return f"{missing[0]} of power is missing" if missing else ""
 

@@ -17,7 +17,7 @@ from .base import OFF, PAUSED, RUNNING, SNAPSHOT, UNKNOWN, Power
 KEYS: Final[Mapping[str, type]] = {
     **{"start": list, "stop": list, "kill": list, "reset": list, "snapshot": list},
     **{"revert": list, "delete-snapshot": list, "state": list, "address": list},
-    **{"running": str, "off": str, "paused": str},
+    **{"running": str, "off": str, "paused": str, "revert-from": str},
 }
 
 #: Seconds for one command: loading a large memory takes a while.
@@ -27,12 +27,17 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 
 
 class Commands(Power):
-    """``running``, ``off`` and ``paused`` are regular expressions for what ``state`` prints."""
+    """``running``, ``off`` and ``paused`` are regular expressions for what ``state`` prints.
+
+    ``revert-from = "off"``: a machine has to be switched off (``kill``) before it is reverted.
+    """
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         self._table = table
 
     def state(self) -> str:
+        if "state" not in self._table:
+            return UNKNOWN
         said = self._run("state")
         for state in (RUNNING, PAUSED, OFF):
             pattern = self._table.get(state)
@@ -68,6 +73,8 @@ class Commands(Power):
         self._run("snapshot", name)
 
     def revert(self, name: str = SNAPSHOT) -> None:
+        if self._table.get("revert-from") == OFF and self.state() != OFF:
+            self._run("kill")
         self._run("revert", name)
 
     def address(self) -> str:

@@ -65,6 +65,9 @@ class WineKind(TargetKind):
             spare.stop()
         return _start(agent, folder)
 
+    def fresh(self, snapshot: str) -> dict[str, Any]:
+        return {}  # each start is on a new machine
+
     def warm(self) -> None:
         """Keep one started machine at hand, once one was asked for."""
         with self._lock:

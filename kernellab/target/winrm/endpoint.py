@@ -27,6 +27,7 @@ from ..base import Endpoint
 from ..config import Machine
 from ..credentials import Secret
 from ..repeats import again
+from ..steps import step
 from . import scripts
 from .channel import ABORTED, SHELL_NOT_FOUND, Channel, NothingYet, Unreachable
 from .streams import Inbox, Outbox
@@ -156,6 +157,7 @@ class WinRMEndpoint(Endpoint):
         end = time.monotonic() + self.machine.patience
         while not self._stopping.is_set():
             left = max(0.0, end - time.monotonic())
+            step(f"waiting for {self.machine.host} to come back")
             asked: dict[str, Any] = {"seconds": time.monotonic() - self._born}
             if self._dumps is not None:  # the machine's clock may have been changed since
                 asked["known"] = self._dumps
@@ -301,6 +303,7 @@ class WinRMEndpoint(Endpoint):
                 self._back.clear()
                 over = time.monotonic() >= end
                 if not over and retry(lost):
+                    step(f"waiting for {self.machine.host}: the network is away")
                     self._back.wait(pause)
                     pause = min(pause * 2, 2.0)
                     continue

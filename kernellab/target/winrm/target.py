@@ -19,7 +19,8 @@ from .. import kd_line
 from ..base import Endpoint, TargetKind
 from ..config import Machine
 from ..credentials import Secret, forget_typed, password
-from ..power.base import SNAPSHOT, Power, power
+from ..power.base import Power, power
+from ..steps import step
 from . import scripts
 from .channel import NO_FILE
 from .endpoint import WinRMEndpoint
@@ -49,7 +50,7 @@ class WinRM(TargetKind):
         ``agent`` is the path of its program, or ``program`` that of another one to run instead.
         ``arguments`` are its command line's, on Wine ``--wine``. ``capture`` is the signed image of
         the capture driver, which the agent loads; a warning says where it cannot.
-        ``fresh`` takes a virtual machine back to a snapshot before: True, or the snapshot's name.
+        ``fresh`` is the name of the snapshot that a virtual machine is taken back to before.
         """
         agent = options.pop("agent", None)
         options.pop("folder", None)  # the cache, which nothing here needs
@@ -65,7 +66,8 @@ class WinRM(TargetKind):
         if self.machine.kd:  # before it is started: what is printed at boot is heard
             witness = kd_line.line(kd_line.where(self.machine.kd, self.machine.folder))
         if fresh:
-            self._revert(SNAPSHOT if fresh is True else str(fresh))
+            self._revert(str(fresh))
+        step(f"connecting to {self.machine.host}")
         image = Path(agent).read_bytes()
         program, secret = agent_path(image), password(self.machine)
         try:
@@ -73,10 +75,12 @@ class WinRM(TargetKind):
                 words = f"{words} --capture {capture_path(capture)}".lstrip()
             endpoint = self._started(secret, program, words)
             if endpoint is None:
+                step(f"putting the agent on {self.machine.host}")
                 put(self.machine, secret, program, image)
                 endpoint = self._started(secret, program, words)
             if capture is not None and endpoint is not None and endpoint.capture == "missing":
                 endpoint.stop()
+                step(f"putting the capture driver on {self.machine.host}")
                 put(self.machine, secret, capture_path(capture), capture)
                 endpoint = self._started(secret, program, words)
         except CredentialsError:
@@ -93,10 +97,16 @@ class WinRM(TargetKind):
             endpoint.witness = witness
         return endpoint
 
+    def fresh(self, snapshot: str) -> dict[str, Any]:
+        power_of(self.machine)  # there has to be a switch
+        return {"fresh": snapshot}
+
     def _revert(self, snapshot: str) -> None:
         vm = power_of(self.machine)
+        step(f"taking {self.name} back to the snapshot {snapshot}")
         vm.revert(snapshot)
         vm.start()
+        step(f"waiting until {self.machine.host} answers")
         scripts.wait(self.machine, password(self.machine), self.machine.patience)
 
     def _started(self, secret: Secret, program: str, words: str) -> WinRMEndpoint | None:
@@ -135,9 +145,13 @@ def capture_path(image: bytes) -> str:
 
 def power_of(machine: Machine) -> Power:
     """The machine's power switch. Raises PowerError where ``kernellab.toml`` names none."""
-    if machine.power is None:
-        raise PowerError(f"{machine.name} has no power table in {machine.place}")
     require_lab(machine)
+    if machine.power is None:
+        raise PowerError(
+            f"{machine.name} has no power table in {machine.place or 'kernellab.toml'}, so nobody "
+            'knows how to switch it, or where its snapshots are: docs/windows-vm.md, "Power and '
+            'snapshots"'
+        )
     return power(machine.power, machine.folder)
 
 

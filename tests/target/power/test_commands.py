@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from kernellab import cli
 from kernellab.errors import PowerError
+from kernellab.target import config
 from kernellab.target.power.base import OFF, PAUSED, RUNNING, UNKNOWN, check, power
 
 PROGRAM = """
@@ -89,3 +91,36 @@ def test_what_goes_wrong(table: dict[str, Any], tmp_path: Path) -> None:
 )
 def test_mistakes_in_the_table(table: dict[str, Any], words: str) -> None:
     assert words in check(table)
+
+
+def test_on_the_command_line(
+    table: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    power_lines = "".join(f"{key} = {value!r}\n" for key, value in table.items())
+    (tmp_path / "kernellab.toml").write_text(
+        '[targets.vm]\nhost = "h"\nuser = "u"\nlab-machine = true\n'
+        f'[targets.vm.power]\nrevert-from = "off"\n{power_lines}'
+    )
+    monkeypatch.setenv(config.VARIABLE, str(tmp_path / "kernellab.toml"))
+
+    def run(*words: str) -> tuple[int, str]:
+        code = cli.main(["target", "power", "vm", *words])
+        out, error = capsys.readouterr()
+        return code, out + error
+
+    assert run("state") == (0, "off\n")
+    assert run("start") == (0, "vm: running\n")
+    assert run("snapshot", "clean") == (0, "vm: running\n")
+    assert run("stop") == (0, "vm: off\n")
+    assert run("revert", "clean") == (0, "vm: running\n")
+    assert run("address") == (0, "192.168.122.50\n")
+    assert run("reset")[0] == 7
+    code, said = run("revert")
+    assert code == 7 and "revert" in said  # there is no snapshot called kernellab
+    assert run("state") == (0, "off\n"), "it was switched off before, as it has to be"
+    assert run("start", "clean")[0] == 2
+    with pytest.raises(SystemExit):
+        run("explode")
