@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 
+from . import soak
 from .browser import browser_rows
 from .cython_cells import cython_rows
 from .editing import editing_rows
@@ -39,6 +40,8 @@ GROUPS = {
 
 def main() -> int:
     """Print the table; exit code 1 when a number is not reached."""
+    if sys.argv[1:2] == ["soak"]:
+        return soak.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="make bench BENCH_ARGS=", description=__doc__)
     parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], help="which (all)")
     parser.add_argument("--runs", type=int, default=9, help="runs per measurement (9)")

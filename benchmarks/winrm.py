@@ -32,7 +32,7 @@ def winrm_rows(runs: int) -> Sequence[Row]:
         "many", driver_source(f'for i in 0..{_LINES} {{ println!("line {{i}}"); }}')
     ).sys
     data = os.urandom(_UPLOAD)
-    with _machine(), kernellab.connect("bench", arguments="--wine") as target:
+    with bench_machine(), kernellab.connect("bench", arguments="--wine") as target:
         target.load(driver_image("device"))
         for number in range(runs):
             hello = build_text("hello", HELLO.replace("NUMBER", str(number))).sys
@@ -67,7 +67,7 @@ def winrm_rows(runs: int) -> Sequence[Row]:
 
 
 @contextmanager
-def _machine() -> Iterator[None]:
+def bench_machine() -> Iterator[WinRMServer]:
     """A Wine machine with a WinRM service, named ``bench`` in a kernellab.toml of its own."""
     with tempfile.TemporaryDirectory(prefix="winrm-") as name, wine_machine() as prefix:
         folder = Path(name)
@@ -87,7 +87,7 @@ def _machine() -> Iterator[None]:
             before = {key: os.environ.get(key) for key in given}
             os.environ.update(given)
             try:
-                yield
+                yield server
             finally:
                 for key, value in before.items():
                     os.environ.pop(key)
