@@ -99,9 +99,15 @@ def list_targets(given: argparse.Namespace) -> int:
     """List the configured targets and their state."""
     from .target import registry
 
+    rows = []
     for name in registry.names():
         kind = registry.get(name)
-        print(f"{name:8}  {kind.state():8}  {kind.summary}")
+        rows.append((name, kind.state(), kind.summary))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, state, summary in rows:
+        print(f"{name:{widths[0]}}  {state:{widths[1]}}  {summary}")
+    if any(state == "not asked" for _, state, _ in rows):
+        print("`kernellab target check NAME` asks a machine.")
     return OK
 
 

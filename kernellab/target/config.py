@@ -258,8 +258,8 @@ def _keys(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip("\"'") for part in parts)
 
 
-def entry(machine: Machine) -> str:
-    """The machine as it is written into a file: what differs from the defaults."""
+def entry(machine: Machine, folder: Path | None = None) -> str:
+    """The machine as it is written into a file in ``folder``: what differs from the defaults."""
     import tomli_w
 
     table: dict[str, Any] = {"host": machine.host, "user": machine.user}
@@ -272,7 +272,9 @@ def entry(machine: Machine) -> str:
     if machine.plain_text:
         table["plain-text"] = machine.plain_text
     if machine.certificate is not None:
-        table["certificate"] = str(machine.certificate)
+        file = machine.certificate
+        beside = folder is not None and file.is_relative_to(folder)
+        table["certificate"] = (file.relative_to(folder) if beside and folder else file).as_posix()
     table["lab-machine"] = machine.lab_machine
     return tomli_w.dumps({"targets": {machine.name: table}})
 
@@ -289,7 +291,7 @@ def add(path: Path, machine: Machine) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     try:
-        beside.write_text(before + gap + entry(machine), encoding="utf-8")
+        beside.write_text(before + gap + entry(machine, path.parent.resolve()), encoding="utf-8")
         read(beside)
         beside.replace(path)
     finally:

@@ -170,7 +170,8 @@ def test_a_certificate_is_fetched_once_and_then_trusted(
     added = run("add", "vm", *words, "--fetch-certificate")
     assert added.code == 0 and "SHA-256" in added.out
     # It is not self-signed, as Windows' own would be: it alone does not make it trusted.
-    assert "nobody that is trusted" in run("check", "vm").error
+    assert "authority's certificate" in run("check", "vm").error
+    assert 'certificate = "vm.pem"' in Path("kernellab.toml").read_text()
 
 
 def test_password_into_the_keyring(run: Run, vm: WinRMServer, monkeypatch: Any) -> None:

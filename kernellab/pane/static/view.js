@@ -9,6 +9,7 @@ import { TabBar } from "./tabs.js";
 const STATES = {
   building: ["◌", "busy"],
   loading: ["◌", "busy"],
+  connecting: ["◌", "busy"],
   testing: ["◌", "busy"],
   tested: ["■", "good"],
   cancelling: ["◌", "busy"],

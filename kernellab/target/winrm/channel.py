@@ -233,9 +233,16 @@ def _certificate(machine: Machine, error: Exception) -> CertificateError:
             f"the certificate of {where} is for another name; use the name that is in it as host"
         )
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+        if machine.certificate is not None:
+            return CertificateError(
+                f"the certificate of {where} is not that in {machine.certificate.name}, nor signed "
+                "by it: has the machine another one now? One that an authority signed is trusted "
+                "by the authority's certificate, not by itself: put that into the file"
+            )
         return CertificateError(
             f"the certificate of {where} is from nobody that is trusted here: save the machine's "
-            'certificate to a file and name it: certificate = "FILE.pem"'
+            'certificate to a file and name it: certificate = "FILE.pem" (`kernellab target add '
+            "--fetch-certificate` does both)"
         )
     return CertificateError(f"{where} does not speak TLS as expected: is its port right?")
 

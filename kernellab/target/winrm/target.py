@@ -130,7 +130,7 @@ class WinRM(TargetKind):
         return None
 
     def state(self) -> str:
-        return "ready" if self.machine.lab_machine else "not a lab machine"
+        return "not asked" if self.machine.lab_machine else "not a lab machine"
 
 
 def agent_path(image: bytes) -> str:

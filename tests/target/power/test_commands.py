@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +126,11 @@ def test_on_the_command_line(
     assert run("start", "clean")[0] == 2
     with pytest.raises(SystemExit):
         run("explode")
+
+
+def test_the_tables_in_the_documents_are_right() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "windows-vm.md").read_text(encoding="utf-8")
+    found = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    tables = [each["targets"]["my-vm"]["power"] for each in found if "power" in str(each)]
+    assert {table["kind"] for table in tables} == {"qemu", "commands"}
+    assert [check(table) for table in tables] == [""] * len(tables)
