@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -92,6 +93,8 @@ class Target(Calls, Hardware, System, Traces):
         self._settings = self._kind.encode(self._settings)
         self._stopped = ""
         self._closed = False
+        self._early: deque[DbgPrint] = deque()  # what was printed while no driver was loaded
+        self._early_lost = 0
         self._busy = threading.RLock()
         self._subscribers: dict[Subscriber, None] = {}  # in order
         self._endpoint: Endpoint
@@ -173,7 +176,7 @@ class Target(Calls, Hardware, System, Traces):
             fields["verifier"] = checked(driver.verifier)
         if driver.parameters:
             fields["parameters"] = encode_parameters(driver.parameters)
-        hearing.hear(self)  # what was printed at boot
+        hearing.hear(self)  # what was printed before
         self._request("load", timeout + GRACE, **fields)
 
     def open(
@@ -379,6 +382,8 @@ class Target(Calls, Hardware, System, Traces):
         if told and self._endpoint.witness is not None:
             hearing.told(self._endpoint.witness, batch)
         on = [d.name for d in self.drivers.values() if d.loaded or d.state == "loading"]
+        if not on and self._endpoint.hears_all:
+            hearing.keep(self, batch)
         events = addressed([self._symbolized(event) for event in batch], on)
         prints: dict[str, list[DbgPrint | Prints]] = {}
         for event in events:

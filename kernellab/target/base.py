@@ -38,6 +38,8 @@ class Endpoint(ABC):
     writer: BinaryIO
     #: Who else hears the machine, where somebody does.
     witness: Witness | None = None
+    #: Whether its prints are of the whole machine, also from before it was started.
+    hears_all: bool = False
 
     #: How often the connection to it came back; None where there is none to get lost.
     absences: int | None = None

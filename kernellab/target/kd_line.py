@@ -102,7 +102,11 @@ class KdLine(Witness):
             else:
                 count = len(self._alone) if self._live else self._before
             self._before = max(0, self._before - count)
-            return [MARK + self._taken(self._alone.popleft()) for _ in range(count)]
+            taken = [MARK + self._taken(self._alone.popleft()) for _ in range(count)]
+            if taken and self.dropped:
+                taken.insert(0, f"{MARK}{self.dropped:,} lines before these were dropped\n")
+                self.dropped = 0
+            return taken
 
     # -- the line ---------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kernellab
+from kernellab import guest
 from kernellab.build import BuildResult
 from kernellab.errors import NtStatusError, TargetLost
 from kernellab.target import config
@@ -17,6 +18,7 @@ from tests.winrm.conftest import PASSWORD, USER
 from tests.winrm.machine import SERVER, WINE, Machine
 from tests.winrm.server import WinRMServer
 
+FEED = Path(__file__).parents[1] / "target" / "wine" / "drivers" / "feed.c"
 pytestmark = [
     pytest.mark.skipif(not WINE.exists() or not SERVER.exists(), reason="Wine is not installed"),
     pytest.mark.xdist_group("winrm-wine"),
@@ -74,6 +76,31 @@ def test_drivers_are_loaded_by_the_agent_and_leave_nothing(
     assert server.shells.ids() == []
     with connect() as lab:
         assert services(lab) == []
+
+
+def test_the_capture_driver_is_a_service_that_the_agent_makes_and_takes_away(
+    server: WinRMServer,
+    build_c_driver: Callable[[str, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on Windows: the agent does not know that it is in Wine; its driver is one of the tests."""
+    source = FEED.read_text(encoding="utf-8").replace("feed-tap", "kernellab-dbgtap")
+    image = build_c_driver("dbgtap", source)
+    monkeypatch.setattr(guest, "capture_driver", lambda progress: image)
+    for _ in range(2):
+        with kernellab.connect("vm") as lab:
+            assert lab._request("info", 10)["capture"] == "on"
+            (found,) = lab._request("services", 10)["services"]
+            assert (found["name"], found["state"]) == ("kernellab-dbgtap", "running")
+            lab.sleep(0)
+            assert [(each.text, each.time < 10) for each in lab._early] == [("early\n", True)]
+            with lab.open(r"\\.\feed") as output:
+                output.write(b"one\n!another was lost\n")
+            kept = [each.text for each in lab._early]
+            assert kept == ["early\n", "one\n", "!another was lost\n"]
+            assert lab._session.dropped == 1
+        with connect() as lab:
+            assert services(lab) == []
 
 
 def test_a_lost_network_loses_no_line(

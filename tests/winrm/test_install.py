@@ -171,7 +171,7 @@ def test_what_is_printed_and_written(run: test_prepare.Run, tmp_path: Path) -> N
     assert added.code == 0
     file = tmp_path / "user" / "kernellab.toml"
     file.write_text(file.read_text() + done.out.partition("hears it boot:\n\n")[2])
-    assert run("power", "vm", "state").out == "off \n"
+    assert run("power", "vm", "state").out.strip() == "off"
     (folder / "vm.qcow2").write_bytes(b"")
     refused = run("install", "vm", "--iso", str(iso))
     assert refused.code == 2 and "is there already" in refused.error

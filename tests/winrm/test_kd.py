@@ -132,6 +132,68 @@ def test_a_print_that_both_have_is_one_whoever_is_first() -> None:
     server.close()
 
 
+#: An agent whose capture driver Windows refuses to load.
+DEAF = """#!python
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    reply = {"reply": request["id"], "ok": True, "protocol": 1, "features": []}
+    reply["info"] = {"capture": "the capture driver cannot be loaded: 0xc0000428"}
+    print(json.dumps(reply), flush=True)
+"""
+
+#: One that has lines from before it was started.
+EARLY = """
+for number in range(1, 1004):
+    event = {"event": "dbgprint", "seq": number, "text": f"line {number}", "time": -1.0}
+    print(json.dumps(event), flush=number == 1003)
+"""
+HEARS = DEAF.replace("sys\n", f"sys{EARLY}", 1).replace(
+    "the capture driver cannot be loaded: 0xc0000428", "on"
+)
+
+
+def test_where_the_agent_hears_nothing_the_line_is_the_log(
+    serve: Serve, vm: Any, tmp_path: Path, port: Port, hello: Path
+) -> None:
+    named = vm(serve(), f'kd = "127.0.0.1:{port.number}"')
+    listener = kd_line.line(kd_line.where(named.kd, named.folder))
+    (tmp_path / "deaf.exe").write_text(DEAF)
+    port.send(*boot(["boot\n"]))
+    with pytest.warns(UserWarning, match="DbgPrint on my-vm is not captured.*0xc0000428"):
+        lab = kernellab.connect("my-vm", program=tmp_path / "deaf.exe")
+    with lab:
+        driver = lab.load(hello)
+        port.send(print_packet("hello\n", 1))
+        until(lambda: len(listener._alone) == 1)
+        lab.sleep(0)
+        assert driver.log.lines == ["[kd] boot", "[kd] hello"]
+
+
+def test_lines_from_before_are_in_the_log_of_the_first_driver(
+    serve: Serve, vm: Any, tmp_path: Path, hello: Path
+) -> None:
+    vm(serve())
+    (tmp_path / "hears.exe").write_text(HEARS)
+    with kernellab.connect("my-vm", program=tmp_path / "hears.exe") as lab:
+        driver = lab.load(hello)
+        assert [each.text for each in driver.log] == [f"line {n}" for n in range(4, 1004)]
+        assert driver.log.dropped == 3  # so many are kept
+        assert lab.load(hello, name="second").log.lines == []
+
+
+def test_lines_that_nobody_asks_for_are_dropped_and_counted(port: Port) -> None:
+    listener = KdLine(("127.0.0.1", port.number))
+    count = kd_line.KEPT + 7
+    port.send(*(print_packet(f"{n}\n", n) for n in range(count)))
+    until(lambda: listener.dropped == 7)
+    listener.began(only=False)
+    lines = listener.alone()
+    assert lines[:2] == ["[kd] 7 lines before these were dropped\n", "[kd] 7\n"]
+    assert lines[-1] == f"[kd] {count - 1}\n" and listener.alone() == []
+    listener.close()
+
+
 @pytest.mark.skipif(QEMU is None, reason="QEMU is not installed")
 @pytest.mark.xdist_group("qemu")
 def test_the_serial_port_of_a_machine_in_qemu(

@@ -144,6 +144,7 @@ class WinRMEndpoint(Endpoint):
             answer = protocol.decode_line(line)
             self._repeats = "again" in answer.get("features", ())
             self.capture = str(answer.get("info", {}).get("capture", ""))
+            self.hears_all = self.capture == "on"
             if line:
                 self._dumps = _names(protocol.decode_line(self._inbox.take_line(seconds)))
         except (protocol.ProtocolError, TypeError, AttributeError):

@@ -28,16 +28,30 @@ class Inbox:
             self._changed.notify_all()
 
     def take_line(self, seconds: float) -> bytes:
-        """The first line; nothing where the stream ended before there was one."""
+        """The first line that is no event; nothing where the stream ended before there was one.
+
+        Events before it stay: lines that were printed before the agent was there, say.
+        """
         end = time.monotonic() + seconds
         with self._changed:
-            while (at := self._data.find(b"\n")) < 0 and not self._over:
+            while (at := self._reply()) is None and not self._over:
                 if (left := end - time.monotonic()) <= 0:
                     raise TargetTimeout(f"the agent did not answer within {seconds:g} s")
                 self._changed.wait(left)
-            line = bytes(self._data[: at + 1])
-            del self._data[: at + 1]
+            if at is None:
+                return b""
+            line = bytes(self._data[slice(*at)])
+            del self._data[slice(*at)]
             return line
+
+    def _reply(self) -> tuple[int, int] | None:
+        """Where the first whole line is that is no event."""
+        start = 0
+        while (end := self._data.find(b"\n", start)) >= 0:
+            if not self._data.startswith(b'{"event"', start):
+                return start, end + 1
+            start = end + 1
+        return None
 
     def read1(self, size: int = -1) -> bytes:
         with self._changed:

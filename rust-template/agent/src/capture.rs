@@ -15,8 +15,6 @@ const DEVICE: &str = r"\\.\kernellab-dbgtap";
 
 const IO_PENDING: u32 = 997;
 const OPERATION_ABORTED: u32 = 995;
-/// NtLoadDriver of what is there.
-const ALREADY_LOADED: win::Status = 0xc000_010e_u32 as win::Status;
 
 /// Longest that a reply waits for the lines before it, 100 ns.
 const PATIENCE: u64 = 5_000_000;
@@ -92,10 +90,7 @@ fn there(file: &str) -> bool {
 fn install(file: &str) -> Result<(), Failure> {
     service::make(SERVICE, file, 3)?;
     READER.lock().installed = true;
-    match service::load_on_windows(SERVICE)?.0 {
-        status if status >= 0 || status == ALREADY_LOADED => Ok(()),
-        status => Err(Failure::status("load", status, "the capture driver cannot be loaded:")),
-    }
+    service::start_by_manager(SERVICE)
 }
 
 fn open(path: &str) -> Result<Handle, Failure> {
@@ -231,6 +226,6 @@ pub fn end() {
     let installed = core::mem::take(&mut reader.installed);
     drop(reader);
     if installed {
-        let _ = service::take_away(SERVICE);
+        service::end_by_manager(SERVICE);
     }
 }

@@ -330,8 +330,32 @@ fn stop_driver(name: &str) -> Result<Status, Failure> {
     with_path(name, |path| unsafe { win::NtUnloadDriver(path) })
 }
 
-/// Have the service's driver loaded: its status, where it is, and its size.
-pub fn load_on_windows(name: &str) -> Result<(Status, u64, u64), Failure> {
+/// Have the service manager start a driver; no failure where it runs.
+pub fn start_by_manager(name: &str) -> Result<(), Failure> {
+    let manager = manager()?;
+    let service = open(&manager, name).ok_or_else(|| Failure::last("the service is gone"))?;
+    // SAFETY: a service's handle; without words.
+    let started = unsafe { win::StartServiceW(service.0, 0, core::ptr::null()) } != 0;
+    // SAFETY: asks for a number. 1056: ERROR_SERVICE_ALREADY_RUNNING.
+    if started || unsafe { win::GetLastError() } == 1056 {
+        return Ok(());
+    }
+    Err(Failure::last("the driver cannot be loaded"))
+}
+
+/// Have the service manager stop a driver, and delete its service.
+pub fn end_by_manager(name: &str) {
+    if let Ok(manager) = manager()
+        && let Some(service) = open(&manager, name)
+    {
+        let mut status = [0u32; 7];
+        // SAFETY: a service's handle; SERVICE_STATUS is seven numbers. 1: SERVICE_CONTROL_STOP.
+        unsafe { win::ControlService(service.0, 1, status.as_mut_ptr()) };
+    }
+    let _ = remove(name); // nothing more can be done about it
+}
+
+fn load_on_windows(name: &str) -> Result<(Status, u64, u64), Failure> {
     // SAFETY: the path is a UNICODE_STRING that lives during the call.
     let status = with_path(name, |path| unsafe { win::NtLoadDriver(path) })?;
     let (base, size) = crate::info::image(&format!("{name}.sys"));

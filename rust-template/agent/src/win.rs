@@ -248,6 +248,8 @@ unsafe extern "system" {
     ) -> Handle;
     pub fn ChangeServiceConfig2W(service: Handle, level: u32, info: *const c_void) -> i32;
     pub fn QueryServiceConfig2W(s: Handle, level: u32, to: *mut u8, n: u32, need: *mut u32) -> i32;
+    pub fn StartServiceW(service: Handle, count: u32, words: *const *const u16) -> i32;
+    pub fn ControlService(service: Handle, what: u32, status: *mut u32) -> i32;
     pub fn QueryServiceStatus(service: Handle, to: *mut u32) -> i32;
     pub fn DeleteService(service: Handle) -> i32;
     pub fn CloseServiceHandle(service: Handle) -> i32;
