@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .comparing.run import compare
     from .driver import DeviceHandle, Driver
     from .editing.disassembly import disassemble
     from .errors import (
@@ -46,6 +47,7 @@ _LAZY = {
     "ToolchainError": "errors",
     "Unsupported": "errors",
     "UsageError": "errors",
+    "compare": "comparing.run",
     "connect": "lab",
     "watch": "view.watching",
     "disassemble": "editing.disassembly",
@@ -66,6 +68,7 @@ __all__ = [
     "ToolchainError",
     "Unsupported",
     "UsageError",
+    "compare",
     "connect",
     "disassemble",
     "watch",

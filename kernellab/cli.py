@@ -3,7 +3,7 @@
 Exit codes: 0 fine; 1 the build failed; 2 usage; 3 DriverEntry returned a failure; 4 bug check;
 5 a verifier rule was broken; 6 time ran out; 7 the target could not be reached, was lost or
 cannot load the image; 8 the client script failed; 9 one of the driver's own
-tests failed; 130 interrupted.
+tests failed; 130 interrupted. `compare`: 0 the same, 1 different, 2 it could not run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__, completion, machines
 from .cell.options import BUILD, RUN, TEST, add_options
+from .comparing import command as comparing
 from .errors import BuildError, KernelLabError, LoadError, UsageError
 from .progress import Progress
 
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "only", metavar="TEXT", nargs="?", default="", help="only tests with TEXT in their name"
     )
     add_options(test, TEST)
+    comparing.add_command(add)
     course = add("course", _course)
     course.add_argument(
         "lesson", metavar="LESSON", nargs="?", type=int, help="a lesson's number: copy it"

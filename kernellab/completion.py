@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -94,6 +95,8 @@ def _values(action: argparse.Action) -> Iterable[str]:
 
     if action.dest == "target":
         return registry.names()
+    if action.dest == "targets":  # compare's: the first two of them
+        return map(",".join, itertools.permutations(registry.names(), 2))
     if action.dest == "machine":
         return config.machines()
     if action.dest == "no_verify":

@@ -23,6 +23,7 @@ def _machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("line", "found"),
     [
         ("run x.rs --target ", ["my-vm", "sim", "wine"]),
+        ("compare x.rs --targets sim,", ["sim,my-vm", "sim,wine"]),
         ("run --target s", ["sim"]),
         ("run --fr", ["--fresh"]),
         ("run -t wine x", []),  # a file's name: the shell's own

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 from ..errors import UsageError
 from ..tracefile import MOST, SIZE
 
-MAGIC, BUILD, RUN, TEST = "magic", "build", "run", "test"
+MAGIC, BUILD, RUN, TEST, COMPARE = "magic", "build", "run", "test", "compare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +103,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _option(
         "--release",
         help="optimise for size; without it the build is quicker and stacks are exact",
-        where="magic build run test",
+        where="magic build run test compare",
         action="store_true",
     ),
     _option(
         "--timeout",
         help="how long driver code may run at a time, in seconds (10)",
-        where="magic run test",
+        where="magic run test compare",
         type=seconds,
         default=10.0,
         metavar="S",
@@ -133,7 +133,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _option(
         "--dep",
         help='a crate from the registry, such as --dep "bitflags=2"; may be repeated',
-        where="magic build run test",
+        where="magic build run test compare",
         action="append",
         default=[],
         metavar="NAME=VERSION",
@@ -149,7 +149,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "--param",
         help="a value in the driver's Parameters key, a number or text, such as --param Depth=16;"
         " may be repeated",
-        where="magic run test",
+        where="magic run test compare",
         type=parameter,
         action="append",
         default=[],
@@ -215,7 +215,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     _option(
         "--client",
         help="a Python script to run with `target` and `driver` while the driver is loaded",
-        where="run",
+        where="run compare",
         type=Path,
         metavar="SCRIPT.py",
     ),
@@ -236,7 +236,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def options_of(command: str) -> list[Option]:
-    """The options that ``command`` (``magic``, ``build``, ``run`` or ``test``) has."""
+    """The options that ``command`` (``magic``, ``build``, ``run``, ``test`` or ``compare``) has."""
     return [option for option in OPTIONS if command in option.where]
 
 
