@@ -101,6 +101,19 @@ def test_the_capture_driver_is_a_service_that_the_agent_makes_and_takes_away(
             assert lab._session.dropped == 1
         with connect() as lab:
             assert services(lab) == []
+    # One that was killed leaves it behind; the next has what was printed meanwhile.
+    with connect() as neighbour, kernellab.connect("vm") as lab:
+        lab.sleep(0)
+        server.shells.end(server.shells.ids()[-1])
+        with pytest.raises(TargetLost):
+            lab.status()
+        with neighbour.open(r"\\.\feed") as output:
+            output.write(b"meanwhile\n")
+        lab.reboot()
+        lab.sleep(0)
+        assert [each.text for each in lab._early] == ["early\n", "meanwhile\n"]
+    with connect() as lab:
+        assert services(lab) == []
 
 
 def test_a_lost_network_loses_no_line(
