@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests.utils
 
 import kernellab
 from kernellab.build import BuildResult
@@ -230,6 +231,26 @@ def test_output_that_was_lost_on_its_way_is_counted(
         until(lambda: len(driver.log.lines) + lab._session.dropped >= 3000)
         assert driver.log.dropped > 0
         assert any(isinstance(each, Dropped) for each in events)
+
+
+def test_no_proxy_is_used_and_the_environment_is_left_alone(
+    serve: Serve, vm: Any, agent: Path, hello: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads that change it at the same time would fail now and then."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    real, changes = requests.utils.set_environ, list[str]()
+
+    def set_environ(name: str, value: str | None) -> Any:
+        if value is not None:
+            changes.append(name)
+        return real(name, value)
+
+    monkeypatch.setattr(requests.utils, "set_environ", set_environ)
+    vm(serve())
+    with connect(agent) as lab:
+        assert lab.load(hello).running
+    assert changes == []
 
 
 # -- the service refuses, all of a sudden --------------------------------------------------------

@@ -170,7 +170,9 @@ class Channel:
             message_encryption="auto" if machine.auth == "ntlm" else "never",
             operation_timeout_sec=self._times[0],
             read_timeout_sec=self._times[1],
-            proxy=None,
+            # Not None: for that, requests changes the environment during each request, and threads
+            # that do so at the same time fail.
+            proxy="",
         )
 
     def _explain(self, error: Exception) -> BaseException:
