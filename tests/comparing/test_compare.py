@@ -117,10 +117,14 @@ def test_in_python_a_loaded_driver_and_a_function(hello: Path) -> None:
 
 
 def test_its_own_tests_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tests = '#[test] fn fails() { panic!("as it should"); }\n'
+    tests = (
+        "#[test] fn adds() { assert_eq!(1 + 1, 2); }\n"
+        '#[test] fn fails() { panic!("as it should"); }\n'
+    )
     source = write(tmp_path, "tested", driver_source("let _ = 1;", extra=tests))
-    main(["compare", str(source), "--test"])
+    assert main(["compare", str(source), "--test"]) == 0
     said = capsys.readouterr().out
+    assert "=  test adds: passed" in said
     assert "=  test fails: failed" in said
 
 

@@ -73,6 +73,10 @@ pub fn run(name: &str) -> u32 {
             shared().ready.store(2, Ordering::Release);
             return 2;
         }
+        if !crate::gaps::fill(kernel, find(ntdll, b"LdrRegisterDllNotification\0")) {
+            shared().ready.store(2, Ordering::Release);
+            return 2;
+        }
         win::SetUnhandledExceptionFilter(unhandled);
         let asked = event(name, "asked");
         let done = event(name, "done");

@@ -9,6 +9,7 @@ mod calls;
 mod capture;
 mod device;
 mod files;
+mod gaps;
 mod host;
 mod info;
 mod json;
@@ -216,6 +217,12 @@ fn refuse(why: &str) -> bool {
 }
 
 fn work(command: &str, request: &Json, seconds: f64) -> Answer {
+    for asked in ["budget", "verifier"] {
+        if !matches!(request.get(asked), Json::Null) {
+            let why = alloc::format!("this target has no {asked}: leave it out, or use sim");
+            return Err(Failure::new("unsupported", why));
+        }
+    }
     match command {
         "load" => service::load(request),
         "unload" => service::unload(request),

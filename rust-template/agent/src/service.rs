@@ -12,6 +12,8 @@ use crate::{capture, files, lines, out, shared, wine};
 
 const ALL: u32 = 0xf_01ff;
 const MARK: &str = "kernellab: ";
+/// How often it is tried, each 20 ms, to make a service whose old one is still being deleted.
+const DELETING: u32 = 250;
 
 struct Service {
     name: String,
@@ -194,14 +196,27 @@ pub fn make(name: &str, path: &str, start: u32) -> Result<(), Failure> {
     }
     let null = core::ptr::null();
     let (service, image) = (wide(name), wide(&format!("\\??\\{path}")));
-    // SAFETY: names end in NUL.
-    let made = unsafe {
+    let create = || {
         let tag = core::ptr::null_mut();
         let (shown, image) = (service.as_ptr(), image.as_ptr());
-        win::CreateServiceW(
-            manager.0, shown, shown, ALL, 1, start, 1, image, null, tag, null, null, null,
-        )
+        // SAFETY: names end in NUL.
+        unsafe {
+            win::CreateServiceW(
+                manager.0, shown, shown, ALL, 1, start, 1, image, null, tag, null, null, null,
+            )
+        }
     };
+    let mut made = create();
+    // 1072, ERROR_SERVICE_MARKED_FOR_DELETE: a killed agent's goes when its last handle is closed.
+    for _ in 0..DELETING {
+        // SAFETY: asks for a number.
+        if made != 0 || unsafe { win::GetLastError() } != 1072 {
+            break;
+        }
+        // SAFETY: sleeps.
+        unsafe { win::Sleep(20) };
+        made = create();
+    }
     if made == 0 {
         return Err(Failure::last("the service cannot be made"));
     }

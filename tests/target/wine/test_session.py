@@ -182,3 +182,17 @@ def test_set_up_finds_what_is_there(
 def test_the_agent_is_built_once() -> None:
     assert guest.agent_program() == guest.agent_program()
     assert guest.agent_program().read_bytes()[:2] == b"MZ"
+
+
+def test_what_the_agent_lacks_is_refused_by_name(wine: Target, hello: Path) -> None:
+    with pytest.raises(Unsupported, match="no budget"):
+        wine.load(hello, budget=1000)
+    with pytest.raises(Unsupported, match="no verifier"):
+        wine.load(hello, verifier="off")
+
+
+def test_the_irql_is_what_wines_cr8_is(wine: Target) -> None:
+    source = driver_source('println!("{:?}", windows_kernel_rs::irql::current());')
+    driver = wine.load(build_text("level", source).sys)
+    assert driver.log.lines == ["PASSIVE_LEVEL"]
+    driver.unload()
