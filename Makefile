@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # As root (in a container, say) JupyterLab would refuse to start; its token still guards it.
 AS_ROOT := $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
-.PHONY: help demo lab setup test lint format bench bless clean
+.PHONY: help demo lab setup test lint format bench bless differences clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ format: .venv/stamp-dev  ## format and fix what can be fixed by a tool
 bench: .venv/stamp-dev  ## print the table of how fast and how big
 	@$(BIN)/kernellab setup --quiet
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+differences: .venv/stamp-dev  ## run the test drivers on sim and on Wine, and write where they differ
+	$(BIN)/python -m tools.differences $(DIFFERENCES_ARGS)
 
 bless: .venv/stamp-dev  ## regenerate what is generated: bindings, layouts, tables in docs
 	$(BIN)/python tools/bless.py
