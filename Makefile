@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # As root (in a container, say) JupyterLab would refuse to start; its token still guards it.
 AS_ROOT := $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
-.PHONY: help demo lab setup test lint format bench bless differences clean
+.PHONY: help demo lab setup test coverage lint format bench bless differences clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,11 @@ test: .venv/stamp-dev  ## set up all that tests need, run every test and check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+coverage: .venv/stamp-dev  ## the tests, and which lines of the package they run: half as long again
+	@$(BIN)/kernellab setup --quiet
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: .venv/stamp-dev  ## the checks without the tests
 	$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ from typing import Any
 import nbformat
 import psutil
 from nbformat.sign import NotebookNotary
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,8 @@ CHROMIUM_FLAGS = (
 ).split()
 #: Notebook 7.6 says it by itself when it opens any notebook.
 NOTEBOOK_OWN_ERROR = "Cannot read properties of undefined (reading 'schema')"
+VIEWPORT: ViewportSize = {"width": 1100, "height": 850}
+_THEMES = {"dark": "JupyterLab Dark", "light": "JupyterLab Light"}
 SETTLE = 60_000  # milliseconds for anything in the page to appear
 
 
@@ -134,7 +136,8 @@ def serve(home: Path, application: str = "jupyterlab") -> Iterator[Server]:
     process = subprocess.Popen(
         [sys.executable, "-m", application, "--no-browser", "--allow-root", f"--port={port}",
          "--ip=127.0.0.1", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}",
-         f"--IdentityProvider.token={token}", "--LabApp.extension_manager=readonly"],
+         f"--IdentityProvider.token={token}", "--LabApp.extension_manager=readonly",
+         "--LabApp.expose_app_in_browser=True"],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
     )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", token, folder, application)
@@ -184,6 +187,39 @@ def artefact(name: str) -> Path:
     return ARTEFACTS / name
 
 
+#: Closes every document of a JupyterLab, saved or not.
+CLOSE_ALL = """async () => {
+  const documents = [...jupyterapp.shell.widgets("main")];
+  for (const widget of documents) {
+    if (widget.context?.model) widget.context.model.dirty = false;
+    widget.close();
+  }
+  while (!documents.every((widget) => widget.isDisposed)) {
+    await new Promise((then) => setTimeout(then, 20));
+  }
+  for (const close of document.querySelectorAll(".Toastify__close-button")) close.click();
+  localStorage.clear();
+}"""
+
+#: Opens a notebook in a JupyterLab that is there.
+OPEN = """async ([path, theme]) => {
+  await jupyterapp.commands.execute("apputils:change-theme", { theme });
+  const { commands, serviceManager, shell } = jupyterapp;
+  await serviceManager.sessions.refreshRunning();  // not what the last notebook had
+  await serviceManager.kernels.refreshRunning();
+  const panel = await commands.execute("docmanager:open", { path });
+  await panel.context.ready;
+  shell.activateById(panel.id);
+}"""
+
+
+#: Whether the kernel of a JupyterLab's notebook has nothing to do.
+IDLE = """() => {
+  const { session } = globalThis.jupyterapp?.shell.currentWidget?.sessionContext ?? {};
+  return session?.kernel?.connectionStatus === "connected" && session.kernel.status === "idle";
+}"""
+
+
 def _no_new_session(route: Route) -> None:
     if route.request.method == "GET":
         route.continue_()
@@ -199,8 +235,24 @@ class Lab:
         self.page = page
         #: What the page wrote to its console as an error.
         self.errors: list[str] = []
+        #: Whether the JupyterLab that is loaded has kernels; None where there is none yet.
+        self.loaded: bool | None = None
         page.on("console", lambda m: self._error(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: self._error(str(error)))
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another notebook can be opened in what is loaded."""
+        there = "document.body.contains(globalThis.jupyterapp?.shell.node)"
+        return bool(self.loaded) and self.page.evaluate(there) is True
+
+    def clear(self) -> None:
+        """Make the page as good as new: without documents, errors and settings of its own."""
+        self.page.unroute_all()
+        self.page.evaluate(CLOSE_ALL)
+        self.page.mouse.move(1, 1)
+        self.page.set_viewport_size(VIEWPORT)
+        self.errors.clear()
 
     def _error(self, text: str) -> None:
         if not (self.server.application == "notebook" and text == NOTEBOOK_OWN_ERROR):
@@ -221,7 +273,8 @@ class Lab:
         does unless ``trust=False``; so are those of ``made``.
         """
         path = self.server.folder / name
-        if cells or made is not None:
+        new = bool(cells) or made is not None
+        if new:
             nbformat.write(made or notebook(*cells), path)
         if made is not None and trust:
             self.sign(path)
@@ -234,12 +287,12 @@ class Lab:
             none = json.dumps({"default": "", "kernelspecs": {}})
             self.page.route("**/api/kernelspecs*", lambda route: route.fulfill(body=none))
             self.page.route("**/api/sessions*", _no_new_session)
-        self._settings(theme, kernel)
-        # "doc" shows the notebook alone; a new workspace has nothing open from before.
-        where = f"doc/workspaces/{secrets.token_hex(4)}/tree"
-        if self.server.application == "notebook":
-            where = "notebooks"
-        self.page.goto(f"{self.server.url}/{where}/{name}?token={self.server.token}")
+        if self.loaded is kernel and (new or not kernel):
+            self.loaded = None  # until this has succeeded
+            self.page.evaluate(CLOSE_ALL)
+            self.page.evaluate(OPEN, [name, _THEMES[theme]])
+        else:
+            self._load(name, theme, kernel)
         count = len(nbformat.read(self.server.folder / name, as_version=4).cells)
         self.page.wait_for_function(
             f"document.querySelectorAll('.jp-Notebook .jp-Cell').length === {count}",
@@ -252,6 +305,16 @@ class Lab:
             self.page.locator(".jp-Dialog button").first.wait_for()
             self.page.keyboard.press("Escape")
             self.page.wait_for_selector(".jp-Dialog", state="detached")
+        self.loaded = kernel if self.server.application == "jupyterlab" else None
+
+    def _load(self, name: str, theme: str, kernel: bool) -> None:
+        """Load the page with a notebook that is there."""
+        self._settings(theme, kernel)
+        # "doc" shows the notebook alone; a new workspace has nothing open from before.
+        where = f"doc/workspaces/{secrets.token_hex(4)}/tree"
+        if self.server.application == "notebook":
+            where = "notebooks"
+        self.page.goto(f"{self.server.url}/{where}/{name}?token={self.server.token}")
 
     def sign(self, path: Path) -> None:
         """Trust a notebook's outputs, as ``jupyter trust`` does."""
@@ -261,9 +324,7 @@ class Lab:
     def _settings(self, theme: str, kernel: bool) -> None:
         base = self.server.folder.parent / "config" / "lab" / "user-settings" / "@jupyterlab"
         for name, value in {
-            "apputils-extension/themes": {
-                "theme": "JupyterLab Dark" if theme == "dark" else "JupyterLab Light"
-            },
+            "apputils-extension/themes": {"theme": _THEMES[theme]},
             "docmanager-extension/plugin": {"autosave": False},
             "notebook-extension/tracker": {
                 "autoStartDefaultKernel": kernel,
@@ -277,11 +338,12 @@ class Lab:
 
     def wait_for_idle(self, timeout: float = 60.0) -> None:
         """Wait until the page says that the kernel has nothing to do."""
-        says = '#jp-bottom-panel :text-matches("\\\\| Idle")'
         if self.server.application == "notebook":
-            says = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
             self._wait_for_kernel()
-        self.page.wait_for_selector(says, timeout=timeout * 1000)
+            says = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
+            self.page.wait_for_selector(says, timeout=timeout * 1000)
+        else:
+            self.page.wait_for_function(IDLE, timeout=timeout * 1000, polling=50)
 
     def _wait_for_kernel(self) -> None:
         """Notebook 7 says idle before it has a kernel, and what is run then is not run at all."""

@@ -74,6 +74,8 @@ class View:
             buffers = [base64.b64encode(column).decode() for column in columns]
             self.page.evaluate("(m) => take(m)", {"content": content, "buffers": buffers})
             first += len(batch.texts)
+        if self.rows.total:
+            self.port.wait_for()  # drawn for the first time: keys reach nothing that is hidden
 
     def in_sight(self) -> list[str]:
         """The texts of the rows in sight, after the next drawing."""

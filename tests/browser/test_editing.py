@@ -11,7 +11,6 @@ from tests.drivers import driver_source
 if TYPE_CHECKING:
     from tests.browser.jupyter import Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 UGLY = driver_source('println!("sum {}",   add( 1,path.len() as u32 ));').replace(
     "_: &str", "path: &str"

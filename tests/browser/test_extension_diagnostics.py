@@ -15,7 +15,6 @@ import pytest
 if TYPE_CHECKING:
     from tests.browser.jupyter import Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 KERNEL = r"""# kernellab's side
 asked = []
@@ -162,7 +161,8 @@ def test_a_kernel_without_kernellab_is_asked_again_later(lab: Lab) -> None:
     assert lab.errors == []
 
 
-def test_each_can_be_switched_off(lab: Lab) -> None:
+def test_each_can_be_switched_off(fresh: Lab) -> None:
+    lab = fresh
     path = lab.server.folder.parent / "config" / "lab" / "user-settings" / "kernellab"
     path.mkdir(parents=True, exist_ok=True)
     off = path / "plugin.jupyterlab-settings"

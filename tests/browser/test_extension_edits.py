@@ -19,7 +19,6 @@ from tests.drivers import driver_source
 if TYPE_CHECKING:
     from tests.browser.jupyter import Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 SOURCES = Path(__file__).parents[2] / "labextension" / "src"
 UGLY = "%%rustdriver hello --no-run\n" + driver_source('println!( "𝔘nformatted" ) ;').rstrip()

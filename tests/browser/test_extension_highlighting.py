@@ -12,7 +12,6 @@ from tests.drivers import driver_source
 if TYPE_CHECKING:
     from tests.browser.jupyter import Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 HELLO = f"""%%rustdriver hello --seed 7  # the first
 {driver_source('println!("hello from {}", 0x2a); // said')}"""

@@ -93,6 +93,7 @@ def test_a_bug_check_s_line_leads_to_the_cell(view: View) -> None:
     view.send([DbgPrint(driver="hello", text="panicked at proto.rs:12:5: no\n", component=77)])
     view.send([DbgPrint(driver="hello", text="a text of cell:9\n", component=77)])
     view.send([BugcheckEvent(driver="hello", code="0x7e", name="WRONG", frames=(frame,))])
+    view.port.locator("button.place").nth(1).wait_for()
     assert view.port.locator("button.place").all_text_contents() == ["proto.rs:12:5", "cell:1"]
     view.port.locator("button.place").first.click()
     view.port.press("End")

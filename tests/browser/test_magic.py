@@ -11,7 +11,6 @@ from tests.drivers import driver_source
 if TYPE_CHECKING:
     from tests.browser.jupyter import Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 HELLO = f"""%%rustdriver hello
 {driver_source('println!("hello from {}", "the kernel");')}"""

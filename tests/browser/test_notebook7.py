@@ -59,5 +59,7 @@ def test_panes_and_what_is_saved_of_them(classic: Lab, theme: str) -> None:
             output.screenshot(path=classic.artefact(f"notebook7-{name}-{kind}-{theme}.png"))
         # What only a style can do is there also where the page takes style elements away.
         place = output_of(classic, "null").locator("pre strong", has_text="read_volatile").first
-        assert place.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(255, 217, 214)"
+        assert (
+            place.evaluate("e => getComputedStyle(e).backgroundColor") == "rgba(229, 57, 53, 0.28)"
+        )
         classic.page.unroute_all()

@@ -150,8 +150,9 @@ kernel_module!(Module);
 def test_two_hundred_thousand_events(lab: Lab) -> None:
     pane = open_timeline(lab, MANY)
     pane.scroll_into_view_if_needed()
-    count = pane.locator(".timeline .count").inner_text()
-    assert "200,0" in count and "older ones dropped" in count
+    count = pane.locator(".timeline .count", has_text="200,0")
+    count.wait_for()
+    assert "older ones dropped" in count.inner_text()
     lab.screenshot("timeline-many")
     canvas = pane.locator("canvas")
     canvas.focus()

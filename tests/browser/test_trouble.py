@@ -57,6 +57,12 @@ AT = "import time\nwhile at < {}: time.sleep(0.05)"
 ENDED = "thread.join(); print('ended')"
 
 
+@pytest.fixture
+def lab(fresh: Lab) -> Lab:
+    """What is done to these pages cannot be taken back."""
+    return fresh
+
+
 @pytest.fixture(autouse=True)
 def no_go(jupyterlab: Server) -> Iterator[None]:
     yield

@@ -21,7 +21,6 @@ from tests.winrm.server import WinRMServer
 FEED = Path(__file__).parents[1] / "target" / "wine" / "drivers" / "feed.c"
 pytestmark = [
     pytest.mark.skipif(not WINE.exists() or not SERVER.exists(), reason="Wine is not installed"),
-    pytest.mark.xdist_group("winrm-wine"),
     pytest.mark.slow,
 ]
 

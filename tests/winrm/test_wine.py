@@ -21,7 +21,6 @@ GCC = shutil.which("x86_64-w64-mingw32-gcc")
 pytestmark = [
     pytest.mark.skipif(not WINE.exists() or not SERVER.exists(), reason="Wine is not installed"),
     pytest.mark.skipif(GCC is None, reason="mingw-w64 is not installed"),
-    pytest.mark.xdist_group("winrm-wine"),
     pytest.mark.slow,
 ]
 

@@ -17,7 +17,6 @@ from kernellab.target.power.qemu import Qemu, _Session
 QEMU, IMG = shutil.which("qemu-system-x86_64"), shutil.which("qemu-img")
 pytestmark = [
     pytest.mark.skipif(QEMU is None or IMG is None, reason="QEMU is not installed"),
-    pytest.mark.xdist_group("qemu"),
 ]
 
 

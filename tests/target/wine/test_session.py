@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,7 +16,6 @@ import pytest
 
 import kernellab
 from kernellab import guest
-from kernellab.build import cache
 from kernellab.cli import main
 from kernellab.errors import Bugcheck, TargetLost, Unsupported, UsageError
 from kernellab.lab import Target
@@ -25,20 +25,30 @@ from tests.drivers import BODY_LINE, driver_source
 
 
 def sessions() -> set[Path]:
-    return set((cache.cache_root() / "wine").glob("session-*"))
+    """The sessions that this process or one that it started looks after."""
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            if guard.__file__ in words:
+                found.add(Path(words[words.index(guard.__file__) + 1]))
+    return found
 
 
-def in_wine() -> list[psutil.Process]:
-    """Wine's processes of this machine's sessions."""
-    folder = str(cache.cache_root() / "wine")
+def in_wine(made: set[Path]) -> list[psutil.Process]:
+    """Wine's processes of these sessions."""
+    prefixes = {str(session / guard.PREFIX) for session in made}
     found = []
     for process in psutil.process_iter():
-        try:
-            if process.environ().get("WINEPREFIX", "").startswith(folder):
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get("WINEPREFIX") in prefixes:
                 found.append(process)
-        except (psutil.Error, OSError):
-            continue
     return found
+
+
+def gone(made: set[Path]) -> bool:
+    """Whether nothing of these sessions is left."""
+    return not any(session.exists() for session in made) and not in_wine(made)
 
 
 def until(done: Callable[[], bool]) -> bool:
@@ -49,19 +59,20 @@ def until(done: Callable[[], bool]) -> bool:
 
 
 def test_machines_are_apart_and_leave_nothing(wine: Target, hello: Path) -> None:
-    before, running = sessions(), len(in_wine())
+    before = sessions()
     with kernellab.connect("wine") as one, kernellab.connect("wine") as two:
         first, second = one.load(hello), two.load(hello)
         assert first.log.lines == second.log.lines == ["hello from the kernel"]
         first.unload()
         assert second.running
-        assert len(sessions()) == len(before) + 2
-    assert sessions() == before
-    assert until(lambda: len(in_wine()) <= running)
+        made = sessions() - before
+        assert len(made) == 2
+        assert len(in_wine(made)) >= 2
+    assert until(lambda: gone(made))
 
 
 def test_a_killed_client_leaves_nothing(wine: Target, hello: Path) -> None:
-    before, running = sessions(), len(in_wine())
+    before = sessions()
     text = (
         "import kernellab, sys, time\n"
         "driver = kernellab.connect('wine').load(sys.argv[1])\n"
@@ -75,24 +86,23 @@ def test_a_killed_client_leaves_nothing(wine: Target, hello: Path) -> None:
     try:
         with client.stdout:
             assert client.stdout.readline() == b"loaded\n"
-            assert len(sessions()) == len(before) + 1
+            made = sessions() - before
+            assert len(made) == 1
     finally:
         os.kill(client.pid, signal.SIGKILL)
         client.wait()
-    assert until(lambda: sessions() == before)
-    assert until(lambda: len(in_wine()) <= running)
+    assert until(lambda: gone(made))
 
 
 def test_a_killed_guard_is_cleaned_up_after(wine: Target) -> None:
-    before, running = sessions(), len(in_wine())
+    before = sessions()
     machine = kernellab.connect("wine")
     left = sessions() - before
     os.kill(machine._endpoint.pid, signal.SIGKILL)  # type: ignore[attr-defined]
     machine.close()
-    assert left <= sessions()
+    assert all(session.exists() for session in left)
     with kernellab.connect("wine"):
-        assert not left & sessions()
-    assert until(lambda: len(in_wine()) <= running)
+        assert until(lambda: gone(left))
 
 
 def test_it_is_shut_off_from_the_users_own_files(wine: Target) -> None:
