@@ -178,7 +178,6 @@ def test_what_is_printed_and_written(run: test_prepare.Run, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(QEMU is None, reason="QEMU is not installed")
-@pytest.mark.xdist_group("qemu")
 def test_qemu_runs_the_machine(run: test_prepare.Run, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -195,7 +195,6 @@ def test_lines_that_nobody_asks_for_are_dropped_and_counted(port: Port) -> None:
 
 
 @pytest.mark.skipif(QEMU is None, reason="QEMU is not installed")
-@pytest.mark.xdist_group("qemu")
 def test_the_serial_port_of_a_machine_in_qemu(
     serve: Serve,
     vm: Any,
